@@ -16,11 +16,10 @@ from bench.packs.published import (
     OF_DATA,
     WHOLE_COMMIT,
     PublishedExperiment,
-    impossible,
     read_published,
 )
 from bench.plan.data_card import card_names, load_card
-from bench.plan.experiment import Experiment, key_of
+from bench.plan.experiment import Experiment
 from bench.plan.protocol import PHASES, Protocol
 from bench.plan.training import TrainingConfig
 from bench.plan.variants import split_source
@@ -73,8 +72,15 @@ def check_pack(
         if entry.experiment.backbone is not None and _place(entry.experiment) not in bases:
             yield "neither the pack nor the published results have a bare backbone to compare with"
 
-    problems = (known.origin, known.data, _impossible, known.users, _contradictions, known.budget)
-    return PackCheck(entries, found(problems), found([_alarms, without_base]))
+    def of_another_seed(entry: PublishedExperiment) -> Iterator[str]:
+        own = entry.experiment
+        for other in {one.key: one for one in (*published, *entries)}.values():
+            theirs = other.experiment
+            if theirs.kind == own.kind and theirs.seed != own.seed and entry.has_ranks_of(other):
+                yield f"its ranks are those of seed {theirs.seed}; was only the seed changed?"
+
+    problems = (known.origin, known.data, known.users, _contradictions, known.budget)
+    return PackCheck(entries, found(problems), found([_alarms, without_base, of_another_seed]))
 
 
 def _place(one: Experiment) -> tuple[str, str, str | None]:
@@ -106,8 +112,6 @@ class _Known:
 
     def origin(self, entry: PublishedExperiment) -> Iterator[str]:
         metadata = entry.parts.metadata
-        if key_of(entry.content) != entry.key:
-            yield "its key does not match its settings; pack the store that trained it again"
         held = self.published.get(entry.key)
         if held is not None and not held.has_ranks_of(entry):
             yield "it is published with other ranks; say in the pull request what was fixed"
@@ -184,22 +188,31 @@ def _budget(training: TrainingConfig, *, tuned: bool) -> Mapping[str, object]:
     return {key: value for key, value in content.items() if not tuned or key in fixed}
 
 
-def _impossible(entry: PublishedExperiment) -> Iterator[str]:
-    for phase in PHASES:
-        yield from (f"{phase}: {text}" for text in impossible(entry.ranks[phase]))
-
-
 def _contradictions(entry: PublishedExperiment) -> Iterator[str]:
     """Compare the learning curve and the metadata with the ranks."""
     experiment, metadata, curve = entry.experiment, entry.parts.metadata, entry.parts.curve
-    best = metadata.best_epoch
-    if not curve or metadata.epochs != len(curve) or best is None or not best < len(curve):
+    training, best = experiment.training, metadata.best_epoch
+    if not curve or metadata.epochs != len(curve) or best is None or not 0 <= best < len(curve):
         yield "its learning curve does not have as many epochs as its metadata say"
         return
     if [row.epoch for row in curve] != [*range(len(curve))]:
         yield "its learning curve lacks epochs"
-    if len(curve) > experiment.training.epochs:
-        yield f"it trained {len(curve)} epochs, more than {experiment.training.epochs}"
+    if len(curve) != (due := min(training.epochs, best + 1 + training.patience)):
+        yield (
+            f"it trained {len(curve)} epochs; with epoch {best} the best, its patience and most "
+            f"epochs give {due}"
+        )
+    metrics = [row.metric for row in curve]
+    if training.stop_on == "validation" and metrics.index(max(metrics)) != best:
+        yield f"epoch {best} is not the best of its learning curve"
+    if metadata.best_metric != metrics[best]:
+        yield f"its best metric {metadata.best_metric} is not that of epoch {best}"
+    spent = (metadata.seconds, metadata.cpu_seconds)
+    costs = [seconds for stages in spent for seconds in stages.values()]
+    costs += [metadata.peak_memory_bytes or 0, metadata.peak_gpu_bytes or 0]
+    costs += [seconds for row in curve for seconds in (row.seconds, row.validation_seconds)]
+    if min(costs) < 0:
+        yield "a cost is negative"
     protocol = experiment.protocol
     ranks = rank_of(entry.ranks["validation"], protocol.candidates, protocol.ties)
     measured, said = NDCG(10).mean(ranks), curve[best].metric

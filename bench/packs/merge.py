@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,9 +10,9 @@ import numpy as np
 from bench.errors import StoreError
 from bench.files import atomic_path, copy_files, whole_files, write_json
 from bench.packs.inventory import read_tags, write_tag
-from bench.packs.published import impossible, users_that_differ
+from bench.packs.published import contradictions, users_that_differ
 from bench.plan.progress import counted
-from bench.plan.protocol import LEAVE_ONE_OUT, PARTS, PHASES
+from bench.plan.protocol import PARTS, PHASES
 from bench.runs.record import RunRecord, read_records, write_record
 from bench.runs.store import Store
 from bench.runs.stored import StoredExperiment
@@ -45,8 +44,11 @@ def merge(source: Store, target: Store, name: Path | None = None) -> Merged:
     equal: list[str] = []
     conflicts: list[str] = []
     for stored in source.experiments():
-        if problems := [*stored.problems(), *_contradictions(stored)]:
+        if problems := stored.problems():
             raise StoreError(f"nothing of {name} was merged: {problems[0]}")
+        for text in contradictions(stored.experiment, stored.ranks):
+            label = f"{stored.experiment.label} ({stored.key[:12]})"
+            raise StoreError(f"nothing of {name} was merged: {label}: {text}")
         if not stored.folder.name.endswith(f"-{stored.key[:12]}"):
             raise StoreError(
                 f"nothing of {name} was merged: {stored.folder.name} holds {stored.key[:12]}"
@@ -72,15 +74,6 @@ def merge(source: Store, target: Store, name: Path | None = None) -> Merged:
             copy_files(stored.files, temporary)
     _merge_rest(source, target)
     return Merged([*fresh], equal)
-
-
-def _contradictions(stored: StoredExperiment) -> Iterator[str]:
-    one = stored.experiment
-    # An imported file need not say everything, and a split by time may leave a target unranked.
-    if not one.imported and one.protocol.split == LEAVE_ONE_OUT:
-        for phase in PHASES:
-            for text in impossible(stored.ranks(phase)):
-                yield f"{one.label} ({stored.key[:12]}), {phase}: {text}"
 
 
 def _difference(one: StoredExperiment, other: StoredExperiment) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -25,8 +25,8 @@ from bench.config import Config
 from bench.errors import BenchError, ConfigError, StoreError
 from bench.files import atomic_path, first_problem
 from bench.hashing import canonical_json, content_hash
-from bench.plan.experiment import Experiment, Key, Moment
-from bench.plan.protocol import PARTS, PHASES, Part, Phase
+from bench.plan.experiment import Experiment, Key, Moment, key_of
+from bench.plan.protocol import LEAVE_ONE_OUT, PARTS, PHASES, Part, Phase
 from bench.plan.result import Drops, Epoch, ExperimentResult, Metadata, Ranks
 from bench.reports.tables.denoising import Buckets
 from bench.reports.tables.noise_detection import Summary
@@ -43,7 +43,8 @@ WHOLE_COMMIT = re.compile(r"[0-9a-f]{40}")
 _MARK = b"bench"
 COMMIT = "commit"
 """Under this name the versions of an experiment's metadata hold the commit of the source."""
-_TEXTS = ("key", "finished", "experiment", "metadata", "curve", "drops", "run")
+_JSON = ("experiment", "metadata", "curve", "drops", "run")
+_TEXTS = ("key", "finished", *_JSON)
 OF_DATA = ("target", "target_count", "history_length", "candidates_all", "candidates_unseen")
 """Arrays that the data alone decide: null where they equal those of the row above."""
 _OWN = ("better_all", "ties_all", "better_seen", "ties_seen")
@@ -56,7 +57,15 @@ _TYPES = {
     **dict.fromkeys((*_ARRAYS, *_USERS), r"list<\w+: uint(8|16|32)>"),
 }
 _MOST_ROWS, _MOST_VALUES, _MOST_BYTES = 100_000, 2 * 10**9, 2 * 2**30
-_PARQUET_ERRORS = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError)
+_PARQUET_ERRORS = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
 
 
 class PublishedRun(Config):
@@ -71,7 +80,16 @@ class PublishedRun(Config):
 
 
 def _drops(columns: Mapping[str, list[int]]) -> Drops:
-    return Drops(**{name: np.array(values, dtype=np.int32) for name, values in columns.items()})
+    found = Drops(**{name: np.array(values, dtype=np.int32) for name, values in columns.items()})
+    for name, counts in found.columns().items():
+        alike = counts.ndim == 1 and counts.size == found.interactions.size
+        if not alike or counts.tolist() != columns[name]:
+            raise ValueError(f"{name} is not one whole number for each bucket")
+    if found.dropped.min(initial=0) < 0 or (found.dropped > found.interactions).any():
+        raise ValueError("more interactions are dropped than there are, or fewer than none")
+    if not found.interactions.any():
+        raise ValueError("there are no interactions")
+    return found
 
 
 class Parts(BaseModel):
@@ -197,19 +215,28 @@ class PublishedExperiment:
 
 
 def users_that_differ(one: Ranks, other: Ranks) -> int | None:
-    """Count the users whose ranks differ; None if the numbers of users do."""
+    """Count the users whose ranks differ; None if the numbers of users or targets do."""
     a, b = one.columns(), other.columns()
-    if len({len(values) for values in (*a.values(), *b.values())}) > 1:
+    if len({len(values) for values in (*a.values(), *b.values())}) > 1 or a.keys() != b.keys():
         return None
     return int(np.any([a[name] != b[name] for name in a], axis=0).sum())
 
 
-def impossible(ranks: Ranks) -> Iterator[str]:
-    """Yield a sentence for each way in which the ranks of one phase contradict themselves."""
+def contradictions(one: Experiment, ranks: Callable[[Phase], Ranks]) -> Iterator[str]:
+    """Yield a sentence for each way in which the ranks of an experiment cannot be."""
+    # An imported file need not say everything, and a split by time may leave a target unranked.
+    if not one.imported and one.protocol.split == LEAVE_ONE_OUT:
+        for phase in PHASES:
+            yield from (f"{phase}: {text}" for text in _impossible(ranks(phase)))
+
+
+def _impossible(ranks: Ranks) -> Iterator[str]:
     columns = ranks.columns()
     if not len(ranks.target):
         yield "there are no users"
         return
+    if ranks.user is not None:
+        yield "one target of every user is held out, but the targets name users"
     if any(values.min() < 0 for values in columns.values()):
         yield "a count is negative"
     if ranks.target.min() < 1 or (ranks.target > ranks.candidates_all).any():
@@ -302,7 +329,8 @@ def published_keys(path: Path) -> list[str]:
 def read_published(path: Path) -> list[PublishedExperiment]:
     """Read a pack and compare everything in it with its checksums.
 
-    Raise a StoreError if the file is damaged or no pack, or of an unknown format.
+    Raise a StoreError if the file is damaged or no pack, or of an unknown format; if ranks are
+    impossible, or a key does not match its settings.
     """
     import pyarrow as pa
 
@@ -333,7 +361,7 @@ def _read(path: Path) -> Iterator[PublishedExperiment]:
                 "install a newer one"
             )
         _check(file)
-        table = file.read()
+        table = _table_of(file)
     texts = table.select([*_TEXTS, "sha256"]).to_pylist()
     if content_hash([row["sha256"] for row in texts]) != about["sha256"]:
         raise ValueError("an experiment is missing")
@@ -348,7 +376,19 @@ def _read(path: Path) -> Iterator[PublishedExperiment]:
         entry.parts  # noqa: B018 - a text that cannot be read is noticed here
         if entry.checksum != checksum:
             raise ValueError(f"experiment {entry.key[:12]} does not match its checksum")
+        for text in _forgeries(entry):
+            raise ValueError(f"{entry.label}: {text}")
         yield entry
+
+
+def _forgeries(entry: PublishedExperiment) -> Iterator[str]:
+    """Yield what cannot be of an experiment, although its checksum fits."""
+    for name in _JSON:
+        if canonical_json(json.loads(entry.texts[name])) != entry.texts[name]:
+            yield f"{name} is not as bench writes it"  # such as an object with a name twice
+    if key_of(entry.content) != entry.key:
+        yield "its key does not match its settings"
+    yield from contradictions(entry.experiment, entry.ranks.__getitem__)
 
 
 def _check(file: Any) -> None:
@@ -367,6 +407,19 @@ def _check(file: Any) -> None:
     for field in schema:
         if not re.fullmatch(_TYPES[field.name], str(field.type)):
             raise ValueError(f"column {field.name} holds {field.type}")
+
+
+def _table_of(file: Any) -> pa.Table:
+    """Read a pack row by row: what repeats takes next to no place in a file, but does here."""
+    import pyarrow as pa
+
+    rows, size = [], 0
+    for row in file.iter_batches(batch_size=1):
+        rows.append(row)
+        size += row.nbytes
+        if size > _MOST_BYTES:
+            raise ValueError(f"it unpacks to more than {_MOST_BYTES:,} bytes")
+    return pa.Table.from_batches(rows, file.schema_arrow)
 
 
 def _ranks(arrays: Mapping[str, NDArray[Any]], phase: Phase) -> Ranks:

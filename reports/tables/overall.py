@@ -38,6 +38,7 @@ def overall_grid(table: Table) -> Grid:
             *table.user_notes(),
             *_missing_note(table),
             *_settings_notes(table),
+            *_tuned_note(table),
             *_origin_notes(table),
             *found.notes(),
         ],
@@ -143,3 +144,12 @@ def _settings_notes(table: Table) -> Iterator[str]:
         for row in block.rows:
             if len(row.settings) > MAX_NAMED:
                 yield f"{block.title}, {row.label()}: {format_settings(rounded(row.settings))}."
+
+
+def _tuned_note(table: Table) -> Iterator[str]:
+    blocks = [block.title for block in table.blocks if any(row.tuned for row in block.rows)]
+    if blocks:
+        yield (
+            f"{', '.join(blocks)}: each row has the settings that its own search found; a CSV "
+            "has all settings, the table 'ledger' what the searches of this store spent."
+        )

@@ -4,8 +4,10 @@ import dataclasses
 import json
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from command import refused
 from made_up_store import make_experiment, save
 from packs import COMMIT, USERS, decisions, finish, ranks
 
@@ -138,8 +140,6 @@ def rewritten(path, change):
 
 
 def with_cell(table, name, value):
-    import pyarrow as pa
-
     values = [value, *table[name].to_pylist()[1:]]
     return table.set_column(
         table.schema.get_field_index(name), name, pa.array(values, table[name].type)
@@ -152,6 +152,7 @@ def with_cell(table, name, value):
         (lambda t: t.slice(0, 2), "an experiment is missing"),
         (lambda t: t.drop_columns("curve"), "its columns are not those of a pack"),
         (lambda t: t.replace_schema_metadata({}), "b'bench'"),
+        (lambda t: t.replace_schema_metadata({b"bench": b"[" * 10**5}), "recursion depth"),
         (lambda t: with_cell(t, "test_better_all", [0] * 40), "does not match its checksum"),
         (lambda t: with_cell(t, "curve", "[]"), "does not match its checksum"),
         (lambda t: with_cell(t, "test_ties_all", [0] * 39), "not of equal length"),
@@ -221,6 +222,93 @@ def test_a_key_that_is_a_path_and_times_that_are_none_are_refused(
     with pytest.raises(StoreError, match=reason):
         unpack(tmp_path / "evil.parquet", Store(tmp_path / "a" / "b" / "again"))
     assert victim.is_dir()
+
+
+def forged(pack, folder, ranks=None, **texts):
+    """Write a pack with another row; its checksums fit, as whoever writes a pack computes them."""
+    entry = next(one for one in read_published(pack) if one.experiment.method == "hsd")
+    made = {p: dataclasses.replace(r, **ranks(r)) if ranks else r for p, r in entry.ranks.items()}
+    entry = dataclasses.replace(entry, ranks=made)
+    entry.parts  # noqa: B018 - kept, so that the writer does not read the texts again
+    entry.texts.update({name: change(entry.texts[name]) for name, change in texts.items()})
+    write_published(folder / "forged.parquet", [entry])
+    return folder / "forged.parquet"
+
+
+def dropping(**counts):
+    """A change of what is dropped of one fifth; the true counts are 500 and some."""
+    return lambda text: json.dumps(
+        {part: {**own, **counts} for part, own in json.loads(text).items()},
+        sort_keys=True,
+        separators=(",", ":"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("texts", "reason"),
+    [
+        ({"drops": dropping(dropped=[501])}, "more interactions are dropped than there are"),
+        ({"drops": dropping(dropped=[-1])}, "or fewer than none"),
+        ({"drops": dropping(dropped=[1.5])}, "dropped is not one whole number for each"),
+        ({"drops": dropping(dropped=[1, 2])}, "dropped is not one whole number for each"),
+        ({"drops": dropping(dropped=[[1]])}, "dropped is not one whole number for each"),
+        ({"drops": dropping(dropped=1)}, "dropped is not one whole number for each"),
+        ({"drops": dropping(dropped=[0], interactions=[0])}, "there are no interactions"),
+        ({"metadata": lambda text: '{"epochs":99,' + text[1:]}, "is not as bench writes it"),
+        (
+            {"metadata": lambda text: text.replace('"seconds":{', '"seconds":{"x":NaN,')},
+            "Out of range",
+        ),
+        ({"key": lambda _: "0" * 64}, "its key does not match its settings"),
+    ],
+)
+def test_texts_that_cannot_be_are_refused(pack, tmp_path, texts, reason):
+    path = forged(pack, tmp_path, **texts)
+    with pytest.raises(StoreError, match=f"forged.parquet is not a pack .*{reason}.*; get it"):
+        unpack(path, Store(tmp_path / "again"))
+    assert not [*(tmp_path / "again").rglob("*.json")]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda r: {"better_all": r.better_all + 2000}, "beyond the number of candidates"),
+        (lambda r: {"target": 0 * r.target}, "a target is not an item"),
+        (lambda r: {"user": 0 * r.target}, "the targets name users"),
+    ],
+)
+def test_impossible_ranks_are_refused_wherever_a_pack_is_read(pack, tmp_path, change, reason):
+    """A report, a site and a submission as much as a store that takes them in."""
+    path = str(forged(pack, tmp_path, change))
+    for words in (
+        ("store", "unpack", path),
+        ("submit", path, "--against", path),
+        ("site", "--out", "site", "--packs", path),
+        ("report", "--against", path),
+    ):
+        assert reason in refused(*words, cwd=tmp_path)
+    assert not (tmp_path / "site").exists()
+    assert not (tmp_path / "submission").exists()
+
+
+def test_a_small_file_that_fills_the_memory_is_refused(pack):
+    """Where a column is a dictionary, each row repeats its text for next to nothing."""
+    first = pq.read_table(pack).slice(0, 1)
+    rows, text = 300, " " * 2**23
+    columns = {
+        field.name: pa.array(first[field.name].to_pylist() * rows, field.type)
+        for field in first.schema
+    }
+    columns["curve"] = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), [text])
+    table = pa.table(columns)
+    with pq.ParquetWriter(
+        pack, table.schema, store_schema=False, dictionary_pagesize_limit=2**30
+    ) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata(first.schema.metadata)
+    assert pack.stat().st_size < 2**22
+    with pytest.raises(StoreError, match="it unpacks to more than 2,147,483,648 bytes"):
+        read_published(pack)
 
 
 def test_nothing_is_written_where_one_of_two_packs_conflicts(store, tmp_path):

@@ -85,6 +85,14 @@ def tampered(pack, *, ranks=None, phases=("validation", "test"), experiment=None
     write_published(pack, [dataclasses.replace(entry, texts={**entry.texts, **plain}, ranks=made)])
 
 
+def curve(entry):
+    return json.loads(entry.texts["curve"])
+
+
+def better_at(entry, epoch):
+    return [{**row, "metric": 0.9} if row["epoch"] == epoch else row for row in curve(entry)]
+
+
 def metadata(entry, **changes):
     return {**json.loads(entry.texts["metadata"]), **changes}
 
@@ -155,6 +163,32 @@ BAD = {
     "epochs that are not in the curve": (
         lambda pack: tampered(pack, metadata=lambda e: metadata(e, epochs=99)),
         "does not have as many epochs",
+    ),
+    "an epoch that is not the best": (
+        lambda pack: tampered(pack, curve=lambda e: better_at(e, 5)),
+        "epoch 1 is not the best of its learning curve",
+    ),
+    "training that ended before its patience": (
+        lambda pack: tampered(
+            pack, curve=lambda e: curve(e)[:-3], metadata=lambda e: metadata(e, epochs=9)
+        ),
+        "it trained 9 epochs; with epoch 1 the best, its patience and most epochs give 12",
+    ),
+    "an epoch before the first": (
+        lambda pack: tampered(pack, metadata=lambda e: metadata(e, best_epoch=-11)),
+        "does not have as many epochs",
+    ),
+    "another best metric": (
+        lambda pack: tampered(pack, metadata=lambda e: metadata(e, best_metric=0.9)),
+        "its best metric 0.9 is not that of epoch 1",
+    ),
+    "seconds below zero": (
+        lambda pack: tampered(pack, metadata=lambda e: metadata(e, seconds={"training": -1.0})),
+        "a cost is negative",
+    ),
+    "users beside one target of each": (
+        lambda pack: tampered(pack, ranks=lambda r: {"user": 0 * r.target}),
+        "one target of every user is held out, but the targets name users",
     ),
     "a key of other settings": (
         lambda pack: tampered(pack, experiment=None, key=lambda e: "0" * 64),
@@ -240,6 +274,14 @@ def test_collapsed_scores_and_missing_baselines_are_alarms(pack, settings, publi
     tampered(pack, experiment={"backbone": "caser", "backbone_settings": {}})
     found = check_pack(pack, published_experiments(str(published)), settings)
     assert any("have a bare backbone to compare with" in alarm for alarm in found.alarms)
+
+
+def test_a_row_copied_under_another_seed_is_an_alarm(pack, settings, published):
+    known = [*published_experiments(str(published)), *read_published(pack)]
+    assert not check_pack(pack, known, settings).alarms
+    tampered(pack, experiment={"seed": 2})
+    found = check_pack(pack, known, settings)
+    assert ["its ranks are those of seed 1" in alarm for alarm in found.alarms] == [True]
 
 
 def test_without_anything_published_the_data_on_this_machine_decide(pack, settings):

@@ -18,6 +18,7 @@ from bench.plan.protocol import Protocol
 from bench.plan.spec import Spec
 from bench.plan.training import TrainingConfig
 from bench.reports.comparison import comparison_keys
+from bench.reports.report import render
 from bench.reports.request import Request
 from bench.reports.results import read_results
 from bench.reports.tables.configuration import find_configuration
@@ -236,6 +237,15 @@ def test_tuned_rows_are_another_budget_and_need_no_equal_settings(root):
         for row, base in zip(rows, matched_bases(rows, "HR@5"), strict=True)
     }
     assert kinds == {"none": "self", "random-drop": "matched"}
+
+
+def test_a_table_says_that_its_rows_are_tuned_where_no_other_rows_are(root):
+    go(root, ["none", "hsd"], tuned=True, backbone_settings={"dropout": 0.1})
+    assert "- ml-100k: each row has the settings that its own search found" in render(root)
+    go(root, ["none"], epochs=20)
+    text = render(root)
+    assert "- ml-100k (tuned): each row has" in text
+    assert text.count("its own search") == 1
 
 
 def test_an_experiment_of_a_tuned_and_another_run_is_compared_in_both(root):
