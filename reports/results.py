@@ -20,7 +20,7 @@ from bench.plan.variants import split_source
 from bench.reports.available import AvailableData
 from bench.reports.request import Request, rated
 from bench.runs.imported import UnknownRanksError, check_known
-from bench.runs.record import read_records
+from bench.runs.record import Search, read_records
 from bench.runs.store import Failure, Store
 from bench.runs.stored import StoredExperiment, readable
 from bench.settings import Settings
@@ -42,6 +42,8 @@ class ScoredExperiment:
     tuned
         Whether a run with tuned settings asked for it; None if runs with and without them did, as
         where the default settings were found to be the best.
+    search
+        What the search spent that found its settings, as far as a run recorded it.
     users
         bool ``[targets]``: which ranks count; None takes all.
     """
@@ -50,6 +52,7 @@ class ScoredExperiment:
     request: Request
     values: Mapping[str, float] = field(default_factory=dict)
     tuned: bool | None = False
+    search: Search | None = None
     users: NDArray[np.bool_] | None = field(default=None, compare=False)
 
     @property
@@ -150,13 +153,15 @@ def read_results(
         return request.admits(*_names(entry)) and (wanted is None or key in wanted)
 
     tuned: dict[str, bool | None] = {}
+    searches: dict[str, Search] = {}
     labels: dict[str, str] = {}
     for run in read_records(store.root):
+        searches |= run.searches
         labels |= zip(run.experiments, run.labels, strict=False)
         for key in run.experiments:
             tuned[key] = run.tuned if tuned.get(key, run.tuned) == run.tuned else None
     chosen = [
-        ScoredExperiment(stored, request, tuned=tuned.get(key, False))
+        ScoredExperiment(stored, request, tuned=tuned.get(key, False), search=searches.get(key))
         for key, stored in understood.items()
         if selected(key, stored.experiment)
     ]

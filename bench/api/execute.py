@@ -112,7 +112,8 @@ def execute_spec(
     with ExitStack() as stack:
         engine, workers = _workers(stack, remote, where, len(plan), jobs, on)
         tracker = stack.enter_context(Tracker(settings))
-        record = begin_record(store.root, spec, plan, ["bench", *sys.argv[1:]], tuned=tuned)
+        searches = best.searches() if best else None
+        record = begin_record(store.root, spec, plan, ["bench", *sys.argv[1:]], searches)
         execution = ExecutionSettings(remote, tuple(keep), run=record.key)
         place = f"{where.device}, {counted(settings.threads, 'thread')} each"
         place += f", on {on}" if on else ""

@@ -59,28 +59,28 @@ def check_pack(
         return PackCheck(problems=[str(error)])
     if not entries:
         return PackCheck(problems=[f"{path} holds no experiment; see 'bench store pack'"])
-    known = _Known(published, settings)
-    trained = (one.experiment for one in (*entries, *published))
-    bases = {_place(one) for one in trained if one.is_bare}
+    known = _Known(entries, published, settings)
 
-    def found(checks: Sequence[Callable[[PublishedExperiment], Iterator[str]]]) -> list[str]:
+    def found(*checks: Callable[[PublishedExperiment], Iterator[str]]) -> list[str]:
         return [
             f"{entry.label}: {text}" for entry in entries for one in checks for text in one(entry)
         ]
 
-    def without_base(entry: PublishedExperiment) -> Iterator[str]:
-        if entry.experiment.backbone is not None and _place(entry.experiment) not in bases:
-            yield "neither the pack nor the published results have a bare backbone to compare with"
+    return PackCheck(
+        entries,
+        found(known.origin, known.data, known.users, _contradictions, known.budget, known.search),
+        found(_alarms, known.base, known.seed),
+    )
 
-    def of_another_seed(entry: PublishedExperiment) -> Iterator[str]:
-        own = entry.experiment
-        for other in {one.key: one for one in (*published, *entries)}.values():
-            theirs = other.experiment
-            if theirs.kind == own.kind and theirs.seed != own.seed and entry.has_ranks_of(other):
-                yield f"its ranks are those of seed {theirs.seed}; was only the seed changed?"
 
-    problems = (known.origin, known.data, known.users, _contradictions, known.budget)
-    return PackCheck(entries, found(problems), found([_alarms, without_base, of_another_seed]))
+def _is_tuned(one: PublishedExperiment) -> bool:
+    return one.parts.run is not None and one.parts.run.tuned
+
+
+def _trials(one: PublishedExperiment) -> int:
+    """Return the trials of the search for its settings; 0 if they are not known."""
+    run = one.parts.run
+    return run.search.trials if run and run.tuned and run.search else 0
 
 
 def _place(one: Experiment) -> tuple[str, str, str | None]:
@@ -90,11 +90,18 @@ def _place(one: Experiment) -> tuple[str, str, str | None]:
 class _Known:
     """What is known of data sets and tables: published experiments, else this machine's files.
 
-    Its methods yield a sentence for each problem of an experiment.
+    Its methods yield a sentence for each problem of an experiment of the pack.
     """
 
-    def __init__(self, published: Sequence[PublishedExperiment], settings: Settings) -> None:
+    def __init__(
+        self,
+        entries: Sequence[PublishedExperiment],
+        published: Sequence[PublishedExperiment],
+        settings: Settings,
+    ) -> None:
+        self.entries = entries
         self.published = {entry.key: entry for entry in published}
+        self.everything = [*{one.key: one for one in (*published, *entries)}.values()]
         self.about: dict[str, list[PublishedExperiment]] = defaultdict(list)
         for entry in published:
             self.about[entry.experiment.dataset].append(entry)
@@ -159,20 +166,42 @@ class _Known:
 
     def budget(self, entry: PublishedExperiment) -> Iterator[str]:
         """Compare the settings of training that are the same for every method."""
-
-        def is_tuned(one: PublishedExperiment) -> bool:
-            return one.parts.run is not None and one.parts.run.tuned
-
-        tuned = is_tuned(entry)
+        tuned = _is_tuned(entry)
         trainings = [
             held.experiment.training
             for held in self.about.get(entry.experiment.dataset, ())
-            if is_tuned(held) == tuned
+            if _is_tuned(held) == tuned
         ]
         table = [_budget(one, tuned=tuned) for one in trainings or [TrainingConfig()]]
         own = _budget(entry.experiment.training, tuned=tuned)
         if own not in table:
             yield f"its training differs from the leaderboard's: {_differing(own, table[0])}"
+
+    def search(self, entry: PublishedExperiment) -> Iterator[str]:
+        """Compare the trials of tuned rows with those of published ones, else of the pack's."""
+        if not _is_tuned(entry):
+            return
+        if not (own := _trials(entry)):
+            yield "its run does not say what its search spent; run it again with --tuned"
+            return
+        held = map(_trials, self.about.get(entry.experiment.dataset, ()))
+        budget = max(held, default=0) or max(map(_trials, self.entries))
+        if own != budget:
+            yield f"its search had {own} trials, those of other tuned rows {budget}"
+
+    def base(self, entry: PublishedExperiment) -> Iterator[str]:
+        """Look for the bare backbone, in the pack or among what is published."""
+        bare = (one.experiment for one in self.everything if one.experiment.is_bare)
+        if entry.experiment.backbone and _place(entry.experiment) not in map(_place, bare):
+            yield "neither the pack nor the published results have a bare backbone to compare with"
+
+    def seed(self, entry: PublishedExperiment) -> Iterator[str]:
+        """Look for the same ranks under another seed."""
+        own = entry.experiment
+        for other in self.everything:
+            theirs = other.experiment
+            if theirs.kind == own.kind and theirs.seed != own.seed and entry.has_ranks_of(other):
+                yield f"its ranks are those of seed {theirs.seed}; was only the seed changed?"
 
 
 def _differing(own: Mapping[str, object], expected: Mapping[str, object]) -> str:

@@ -136,6 +136,7 @@ def _united(record: RunRecord, before: RunRecord) -> RunRecord:
     return before.model_copy(
         update={
             "endings": record.endings | before.endings,
+            "searches": record.searches | before.searches,
             "begun": min(record.begun, before.begun),
             "ended": max(ends, default=None),
             "asked": max(record.asked, before.asked),

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from bench.errors import BenchError, ConfigError, StoreError
-from bench.hashing import content_hash
+from bench.hashing import canonical_json, content_hash
 from bench.packs.archive import unpacked
 from bench.packs.merge import Merged, merge
 from bench.packs.published import (
@@ -111,26 +111,29 @@ def united(
 
 def restore(packs: Iterable[PublishedExperiment], root: Path) -> Store:
     """Write published experiments, and the runs that asked for them, as a results store."""
-    store, runs = Store(root), defaultdict[str, list[PublishedExperiment]](list)
+    store = Store(root)
+    runs = defaultdict[str, list[tuple[PublishedExperiment, PublishedRun]]](list)
     for entry in packs:
         entry.save(store)
-        runs[entry.texts["run"]].append(entry)
+        if run := entry.parts.run:
+            runs[canonical_json(run.model_dump(exclude={"search"}))].append((entry, run))
     for group in runs.values():
-        if run := group[0].parts.run:
-            keys = [entry.key for entry in group]
-            finished = [entry.parts.finished for entry in group]
-            record = RunRecord(
-                key=content_hash([run.spec, keys]),
-                **run.model_dump(),
-                experiments=keys,
-                labels=[entry.experiment.label for entry in group],
-                command=[],
-                begun=min(finished),
-                ended=max(finished),
-                asked=max(finished),
-                endings=dict.fromkeys(keys, "finished"),
-            )
-            write_record(root, record)
+        run = group[0][1]
+        keys = [entry.key for entry, _ in group]
+        finished = [entry.parts.finished for entry, _ in group]
+        record = RunRecord(
+            key=content_hash([run.spec, keys]),
+            **run.model_dump(exclude={"search"}),
+            searches={entry.key: own.search for entry, own in group if own.search},
+            experiments=keys,
+            labels=[entry.experiment.label for entry, _ in group],
+            command=[],
+            begun=min(finished),
+            ended=max(finished),
+            asked=max(finished),
+            endings=dict.fromkeys(keys, "finished"),
+        )
+        write_record(root, record)
     return store
 
 
@@ -152,8 +155,11 @@ def _runs(store: Store) -> Mapping[str, PublishedRun]:
         # Of the paths of a user's own cards, only the names of the files are published.
         datasets = [Path(source).name if is_path(source) else source for source in sources]
         spec = {**record.spec, "datasets": datasets}
-        run = PublishedRun(name=record.name, spec=spec, tuned=record.tuned)
-        found |= dict.fromkeys(record.experiments, run)
+        for key in record.experiments:
+            search = record.searches.get(key)
+            found[key] = PublishedRun(
+                name=record.name, spec=spec, tuned=record.tuned, search=search
+            )
     return found
 
 

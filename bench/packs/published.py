@@ -30,6 +30,7 @@ from bench.plan.protocol import LEAVE_ONE_OUT, PARTS, PHASES, Part, Phase
 from bench.plan.result import Drops, Epoch, ExperimentResult, Metadata, Ranks
 from bench.reports.tables.denoising import Buckets
 from bench.reports.tables.noise_detection import Summary
+from bench.runs.record import Search
 from bench.runs.store import Store
 from bench.runs.stored import StoredExperiment
 
@@ -71,12 +72,18 @@ _PARQUET_ERRORS = (
 class PublishedRun(Config):
     """The specification of the ``bench run`` that asked for an experiment.
 
-    ``tuned`` experiments have the settings that tuning found.
+    ``tuned`` experiments have the settings that tuning found; ``search`` is what that took, None in
+    packs of versions of bench that did not keep it.
     """
 
     name: str
     spec: dict[str, Any]
     tuned: bool = False
+    search: Search | None = None
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as plain data, without a search that is not known."""
+        return self.model_dump(mode="json", exclude=None if self.search else {"search"})
 
 
 def _drops(columns: Mapping[str, list[int]]) -> Drops:
@@ -154,7 +161,7 @@ class PublishedExperiment:
                 for part in PARTS
                 if (counts := stored.drops(part)) is not None
             },
-            "run": None if run is None else run.model_dump(mode="json"),
+            "run": None if run is None else run.plain(),
         }
         texts = {name: canonical_json(value) for name, value in plain.items()}
         return cls({"key": stored.key, "finished": repr(stored.finished), **texts}, ranks)

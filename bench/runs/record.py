@@ -15,7 +15,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from bench.config import Config
 from bench.files import folder_name, read_model, write_json
@@ -24,6 +24,26 @@ from bench.plan.experiment import Key, Moment
 from bench.plan.grid import PlannedExperiment
 from bench.plan.spec import Spec
 from bench.runs.run_one import ExperimentOutcome
+
+
+class Search(Config):
+    """What tuning had spent on a model when a run took the settings that it had found.
+
+    Attributes
+    ----------
+    trials, pruned
+        Those that count towards the budget, and how many of them were stopped early.
+    seconds
+        Of training, in all trials.
+    default, best
+        Validation metric of the default settings, None if they failed, and of the best ones.
+    """
+
+    trials: PositiveInt
+    pruned: NonNegativeInt
+    seconds: NonNegativeFloat
+    default: float | None
+    best: float
 
 
 class RunRecord(Config):
@@ -37,8 +57,9 @@ class RunRecord(Config):
         Of the specification.
     spec
         What it sets.
-    tuned
-        Whether the experiments have the settings that tuning found.
+    tuned, searches
+        Whether the experiments have the settings that tuning found; by key, what that took, which
+        records of versions of bench that did not keep it lack.
     experiments, labels
         Key and readable name of each experiment, in the plan's order.
     datasets
@@ -57,6 +78,7 @@ class RunRecord(Config):
     name: str
     spec: dict[str, Any]
     tuned: bool = False
+    searches: dict[str, Search] = Field(default_factory=dict)
     experiments: list[str]
     labels: list[str]
     datasets: list[str] = Field(default_factory=list)
@@ -72,13 +94,12 @@ def begin_record(
     spec: Spec,
     plan: Iterable[PlannedExperiment],
     command: Sequence[str],
-    *,
-    tuned: bool = False,
+    searches: Sequence[Search] | None = None,
 ) -> RunRecord:
     """Record in a results store that a run begins or continues.
 
-    ``command`` are the words of the command line; ``tuned`` tells whether the plan has the settings
-    that tuning found.
+    ``command`` are the words of the command line; ``searches`` are those that found the settings of
+    each experiment, None if nothing was tuned.
     """
     experiments = [planned.experiment for planned in plan]
     keys = [experiment.key for experiment in experiments]
@@ -87,7 +108,8 @@ def begin_record(
         key=content_hash([plain, keys]),
         name=spec.name,
         spec=plain,
-        tuned=tuned,
+        tuned=searches is not None,
+        searches=dict(zip(keys, searches or (), strict=searches is not None)),
         experiments=keys,
         labels=[experiment.label for experiment in experiments],
         datasets=list(dict.fromkeys(experiment.dataset for experiment in experiments)),
@@ -100,7 +122,8 @@ def begin_record(
         before = read_record(path)
         if before.ended is not None and set(before.endings.values()) <= {"finished", "reused"}:
             # Nothing is left to do: what ran, and when, stays as it was.
-            record = before.model_copy(update={"asked": now, "tuned": tuned})
+            asked = {name: getattr(record, name) for name in ("asked", "tuned", "searches")}
+            record = before.model_copy(update=asked)
         else:
             record = record.model_copy(update={"begun": before.begun})
     write_record(root, record)

@@ -12,6 +12,7 @@ from bench.files import atomic_path
 from bench.plan.experiment import Computation, Experiment
 from bench.plan.grid import DatasetInfo, GridPoint, freeze
 from bench.plan.spec import Spec
+from bench.runs.record import Search
 from bench.runs.store import Store
 from bench.tuning.records import StudyRecord, Trial, best_of, read_studies, tuning_store
 from bench.tuning.space import fixed_by, with_values
@@ -36,7 +37,7 @@ class BestSettings:
         self._root = root
         self._computation = computation
         self._studies = list(read_studies(root))
-        self._used: dict[str, _Found] = {}
+        self._used: list[_Found] = []
 
     def adapt(self, point: GridPoint, spec: Spec, dataset: DatasetInfo) -> Spec:
         """Set the best settings, except those that the specification sets itself.
@@ -51,15 +52,28 @@ class BestSettings:
                 f"{self._root} holds no tuned settings for {name}; run 'bench tune' with the same "
                 "selection first, or leave out --tuned"
             )
-        self._used[found.study.name] = found
+        self._used.append(found)
         fixed = fixed_by(spec, point)
         values = {name: value for name, value in found.trial.values.items() if name not in fixed}
         return with_values(spec, point, values)
 
+    def searches(self) -> list[Search]:
+        """Return what found the settings of each point has spent, in the order of the points."""
+        return [
+            Search(
+                trials=len(counted := [trial for trial in study.trials if trial.counts]),
+                pruned=sum(trial.state == "pruned" for trial in counted),
+                seconds=sum(trial.seconds for trial in counted),
+                default=next((trial.value for trial in counted if trial.default), None),
+                best=best.value or 0.0,
+            )
+            for study, best, _ in self._used
+        ]
+
     def remarks(self) -> list[str]:
         """Return remarks on the settings returned so far."""
         lines, spent = [], {}
-        for study, _, differs in self._used.values():
+        for study, _, differs in {found.study.name: found for found in self._used}.values():
             label = study.about["label"]
             spent[label] = sum(trial.counts for trial in study.trials)
             if differs:

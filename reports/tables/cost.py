@@ -8,9 +8,11 @@ from statistics import fmean
 from typing import Any
 
 from bench.plan.progress import counted
-from bench.plan.result import Epoch, Metadata
+from bench.plan.result import Metadata
+from bench.reports.results import ScoredExperiment
 from bench.reports.tables.grid import MISSING, Grid, block_of, format_number
 from bench.reports.tables.rows import Row, Table, label_columns
+from bench.runs.record import Search
 
 _MEBIBYTE = 2**20
 
@@ -24,19 +26,18 @@ class CostColumn:
     head
         Name with its unit.
     quantity
-        Value by the metadata and learning curve of one experiment, None if it was not recorded.
+        Value of one experiment, None if it was not recorded.
     decimals
         Digits after the point.
     """
 
     head: str
-    quantity: Callable[[Metadata, Sequence[Epoch]], float | None]
+    quantity: Callable[[ScoredExperiment], float | None]
     decimals: int = 0
 
     def mean(self, row: Row) -> float | None:
         """Average over the seeds that recorded it."""
-        values = (self.quantity(one.metadata, one.stored.curve) for one in row.results)
-        known = [value for value in values if value is not None]
+        known = [value for one in row.results if (value := self.quantity(one)) is not None]
         return fmean(known) if known else None
 
     def text(self, row: Row) -> str:
@@ -44,27 +45,43 @@ class CostColumn:
         return format_number(self.mean(row), f",.{self.decimals}f")
 
 
+def _recorded(head: str, read: Callable[[Metadata], float | None], decimals: int = 0) -> CostColumn:
+    return CostColumn(head, lambda one: read(one.metadata), decimals)
+
+
 def _mebibytes(value: int | None) -> float | None:
     return None if value is None else value / _MEBIBYTE
 
 
-SECONDS = CostColumn("Total s", lambda m, _: sum(m.seconds.values()) if m.seconds else None, 1)
+def _epoch_seconds(one: ScoredExperiment) -> float | None:
+    curve = one.stored.curve
+    return fmean(epoch.seconds for epoch in curve) if curve else None
+
+
+def _searched(head: str, read: Callable[[Search], float], decimals: int = 0) -> CostColumn:
+    def quantity(one: ScoredExperiment) -> float | None:
+        return read(one.search) if one.search and one.tuned else None
+
+    return CostColumn(head, quantity, decimals)
+
+
+SECONDS = _recorded("Total s", lambda m: sum(m.seconds.values()) if m.seconds else None, 1)
 """Wall seconds of all stages."""
 COLUMNS: Sequence[CostColumn] = (
-    CostColumn("Parameters", lambda m, _: m.parameters),
-    CostColumn("Targets/epoch", lambda m, _: m.targets_per_epoch),
-    CostColumn(
-        "K prefixes", lambda m, _: m.prefixes_per_user if m.sampling == "prefixes" else None
-    ),
+    _recorded("Parameters", lambda m: m.parameters),
+    _recorded("Targets/epoch", lambda m: m.targets_per_epoch),
+    _recorded("K prefixes", lambda m: m.prefixes_per_user if m.sampling == "prefixes" else None),
     # Stored from 0, shown from 1.
-    CostColumn("Best epoch", lambda m, _: None if m.best_epoch is None else m.best_epoch + 1, 1),
-    CostColumn("Epochs", lambda m, _: m.epochs, 1),
-    CostColumn("s/epoch", lambda _, curve: fmean(e.seconds for e in curve) if curve else None, 2),
+    _recorded("Best epoch", lambda m: None if m.best_epoch is None else m.best_epoch + 1, 1),
+    _recorded("Epochs", lambda m: m.epochs, 1),
+    CostColumn("s/epoch", _epoch_seconds, 2),
     SECONDS,
-    CostColumn("CPU s", lambda m, _: sum(m.cpu_seconds.values()) if m.cpu_seconds else None, 1),
-    CostColumn("Peak MiB", lambda m, _: _mebibytes(m.peak_memory_bytes)),
+    _recorded("CPU s", lambda m: sum(m.cpu_seconds.values()) if m.cpu_seconds else None, 1),
+    _recorded("Peak MiB", lambda m: _mebibytes(m.peak_memory_bytes)),
     # 0 without a GPU.
-    CostColumn("Peak GPU MiB", lambda m, _: _mebibytes(m.peak_gpu_bytes or None)),
+    _recorded("Peak GPU MiB", lambda m: _mebibytes(m.peak_gpu_bytes or None)),
+    _searched("Trials", lambda search: search.trials),
+    _searched("Search s", lambda search: search.seconds, 1),
 )
 
 
@@ -77,7 +94,8 @@ def cost_grid(table: Table) -> Grid:
         caption=(
             f"Means over seeds, protocol {table.anchor}. Targets: predictions that an epoch learns "
             "from; of windows and segments, which hide or change some interactions, all of these. "
-            "s/epoch: wall time with validation; totals: all stages."
+            "s/epoch: wall time with validation; totals: all stages; trials and search: of the "
+            "tuning that found the settings."
         ),
         labels=[*heads, "Samples"],
         figures=[column.head for column in used],

@@ -147,9 +147,12 @@ def _settings_notes(table: Table) -> Iterator[str]:
 
 
 def _tuned_note(table: Table) -> Iterator[str]:
-    blocks = [block.title for block in table.blocks if any(row.tuned for row in block.rows)]
-    if blocks:
-        yield (
-            f"{', '.join(blocks)}: each row has the settings that its own search found; a CSV "
-            "has all settings, the table 'ledger' what the searches of this store spent."
-        )
+    for block in table.blocks:
+        rows = [row for row in block.rows if row.tuned]
+        known = {one.search.trials for row in rows for one in row.results if one.search}
+        trials = f" of {' or '.join(map(str, sorted(known)))} trials" if known else ""
+        if rows:
+            yield (
+                f"{block.title}: each row has the settings that its own search{trials} found; a "
+                "CSV has all settings, the table 'cost' what each search took."
+            )

@@ -21,7 +21,7 @@ from bench.plan.protocol import PHASES, Protocol, TemporalSplit
 from bench.plan.spec import Spec
 from bench.reports.report import render
 from bench.reports.request import Request
-from bench.runs.record import begin_record, read_records
+from bench.runs.record import Search, begin_record, read_records
 from bench.runs.store import Store
 
 
@@ -108,12 +108,17 @@ def test_the_specification_travels_and_tuned_rows_stay_tuned(store, pack, tmp_pa
     datasets = ["ml-100k", "/home/me/card.yaml"]
     spec = Spec.parse({"name": "mine", "datasets": datasets, "methods": ["none"]}, "mine")
     plan = [PlannedExperiment(one.experiment, "ml-100k") for one in store.experiments()]
-    begin_record(store.root, spec, plan, ["bench", "run", "--store", "/home/me"], tuned=True)
+    searches = [
+        Search(trials=8, pruned=n, seconds=60.0, default=None, best=0.1) for n in range(len(plan))
+    ]
+    begin_record(store.root, spec, plan, ["bench", "run", "--store", "/home/me"], searches)
     publish(store, tmp_path / "p", store.experiments(), COMMIT)
     assert b"/home/me" not in (tmp_path / "p" / "ml-100k.parquet").read_bytes()
     restored = restore(read_published(tmp_path / "p" / "ml-100k.parquet"), tmp_path / "again")
     [record] = read_records(restored.root)
     assert (record.name, record.tuned, len(record.experiments)) == ("mine", True, 3)
+    pruned = {one.experiment.key: n for n, one in enumerate(plan)}
+    assert {key: found.pruned for key, found in record.searches.items()} == pruned
 
 
 def test_an_unknown_commit_is_asked_for(store, tmp_path):

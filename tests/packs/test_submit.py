@@ -284,6 +284,26 @@ def test_a_row_copied_under_another_seed_is_an_alarm(pack, settings, published):
     assert ["its ranks are those of seed 1" in alarm for alarm in found.alarms] == [True]
 
 
+def test_tuned_rows_have_searched_equally(pack, settings, published):
+    def problems(trials):
+        spent = {"pruned": 1, "seconds": 9.0, "default": None, "best": 0.1}
+        search = {} if trials is None else {"search": {"trials": trials, **spent}}
+        run = {"name": "mine", "spec": {}, "tuned": True, **search}
+        tampered(pack, run=lambda _: run)
+        found = check_pack(pack, known, settings).problems
+        return [problem for problem in found if "search" in problem]
+
+    known = published_experiments(str(published))
+    assert not problems(8)
+    known += [
+        dataclasses.replace(one, texts={**one.texts, "key": "0" * 64})
+        for one in read_published(pack)
+    ]
+    assert not problems(8)
+    assert problems(20)[0].endswith("its search had 20 trials, those of other tuned rows 8")
+    assert problems(None)[0].endswith("run it again with --tuned")
+
+
 def test_without_anything_published_the_data_on_this_machine_decide(pack, settings):
     found = check_pack(pack, [], settings)
     assert any("not on this machine" in problem for problem in found.problems)

@@ -66,7 +66,9 @@ def go(
     for experiment in experiments:
         save(root, experiment, [1, 2, 3])
     plan = [PlannedExperiment(experiment, dataset) for experiment in experiments]
-    begun = record.begin_record(root, Spec.parse(content, name), plan, [], tuned=tuned)
+    spent = record.Search(trials=8, pruned=2, seconds=1234.5, default=0.1, best=0.2)
+    searches = [spent for _ in plan] if tuned else None
+    begun = record.begin_record(root, Spec.parse(content, name), plan, [], searches)
     return begun, [experiment.key for experiment in experiments]
 
 
@@ -241,7 +243,10 @@ def test_tuned_rows_are_another_budget_and_need_no_equal_settings(root):
 
 def test_a_table_says_that_its_rows_are_tuned_where_no_other_rows_are(root):
     go(root, ["none", "hsd"], tuned=True, backbone_settings={"dropout": 0.1})
-    assert "- ml-100k: each row has the settings that its own search found" in render(root)
+    text = render(root, Request(tables=("overall", "cost")))
+    assert "- ml-100k: each row has the settings that its own search of 8 trials found" in text
+    assert re.search(r"\| +Trials \| +Search s \|\n", text)
+    assert len(re.findall(r"\| +8 \| +1,234.5 \|\n", text)) == 2
     go(root, ["none"], epochs=20)
     text = render(root)
     assert "- ml-100k (tuned): each row has" in text

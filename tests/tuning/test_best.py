@@ -36,6 +36,21 @@ def test_every_seed_takes_the_settings_of_its_own_study(tmp_path):
     assert remarks == []
 
 
+def test_a_run_is_told_what_the_search_of_each_point_spent(tmp_path):
+    run(tmp_path, trials=3)
+    run(tmp_path, trials=5, backbones=["gru4rec"])
+    best = BestSettings(tmp_path)
+    chosen = spec(backbones=["gru4rec", "sasrec"], seeds=[1, 2])
+    points = [planned.experiment for planned in make_plan(chosen, {"toy": toy()}, best.adapt)]
+    studies = {study.about["backbone"]: study.trials for study in read_studies(tmp_path)}
+    assert [search.trials for search in best.searches()] == [5, 3, 5, 3]
+    for point, search in zip(points, best.searches(), strict=True):
+        trials = studies[point.backbone]
+        assert search.best == max(trial.value for trial in trials if trial.value is not None)
+        assert search.default == trials[0].value
+        assert search.seconds == sum(trial.seconds for trial in trials)
+
+
 def test_what_the_run_sets_itself_stays(tmp_path):
     run(tmp_path, trials=5)
     [experiment], remarks = plan(tmp_path, spec(backbone_settings={"sasrec": {"dropout": 0.45}}))
