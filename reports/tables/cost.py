@@ -94,8 +94,7 @@ def cost_grid(table: Table) -> Grid:
         caption=(
             f"Means over seeds, protocol {table.anchor}. Targets: predictions that an epoch learns "
             "from; of windows and segments, which hide or change some interactions, all of these. "
-            "s/epoch: wall time with validation; totals: all stages; trials and search: of the "
-            "tuning that found the settings."
+            "s/epoch: wall time with validation; totals: all stages."
         ),
         labels=[*heads, "Samples"],
         figures=[column.head for column in used],
@@ -106,7 +105,7 @@ def cost_grid(table: Table) -> Grid:
             )
             for block, names in zip(table.blocks, labels, strict=True)
         ],
-        notes=[*_machine_notes(table), *_encoding_notes(table)],
+        notes=[*_machine_notes(table), *_encoding_notes(table), *_search_notes(used)],
         anchor=f"cost-{table.anchor}",
         sources=table.sources,
     )
@@ -145,3 +144,8 @@ def _encoding_notes(table: Table) -> Iterator[str]:
             f"totals: {cost['tokens']:,} tokens in {cost['seconds']:.1f} s, "
             f"peak {cost['peak_memory_bytes'] / _MEBIBYTE:,.0f} MiB, on {cost['device']}."
         )
+
+
+def _search_notes(used: Sequence[CostColumn]) -> Iterator[str]:
+    if COLUMNS[-1] in used:
+        yield "Trials and search: of the tuning that found the settings, in all."
