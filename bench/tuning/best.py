@@ -14,7 +14,7 @@ from bench.plan.grid import DatasetInfo, GridPoint, freeze
 from bench.plan.spec import Spec
 from bench.runs.record import Search
 from bench.runs.store import Store
-from bench.tuning.records import StudyRecord, Trial, best_of, read_studies, tuning_store
+from bench.tuning.records import StudyRecord, Trial, best_of, read_studies, spent, tuning_store
 from bench.tuning.space import fixed_by, with_values
 
 
@@ -59,30 +59,25 @@ class BestSettings:
 
     def searches(self) -> list[Search]:
         """Return what found the settings of each point has spent, in the order of the points."""
+        # A surplus trial may have found them, too, though it does not count.
         return [
-            Search(
-                trials=len(counted := [trial for trial in study.trials if trial.counts]),
-                pruned=sum(trial.state == "pruned" for trial in counted),
-                seconds=sum(trial.seconds for trial in counted),
-                default=next((trial.value for trial in counted if trial.default), None),
-                best=best.value or 0.0,
-            )
-            for study, best, _ in self._used
+            Search(**spent(study.trials) | {"best": trial.value or 0.0})
+            for study, trial, _ in self._used
         ]
 
     def remarks(self) -> list[str]:
         """Return remarks on the settings returned so far."""
-        lines, spent = [], {}
+        lines, trials = [], {}
         for study, _, differs in {found.study.name: found for found in self._used}.values():
             label = study.about["label"]
-            spent[label] = sum(trial.counts for trial in study.trials)
+            trials[label] = spent(study.trials)["trials"]
             if differs:
                 names = ", ".join(differs)
                 lines.append(
                     f"tuned settings of {label}: the study differs from this run in {names}"
                 )
-        if len(set(spent.values())) > 1:
-            parts = ", ".join(f"{label} {count}" for label, count in spent.items())
+        if len(set(trials.values())) > 1:
+            parts = ", ".join(f"{label} {count}" for label, count in trials.items())
             lines.append(f"tuned with unequal numbers of trials: {parts}")
         return lines
 

@@ -170,6 +170,22 @@ def best_of(trials: Iterable[Trial]) -> Trial | None:
     return max(complete, key=lambda trial: (trial.value or 0.0, -trial.number), default=None)
 
 
+def spent(trials: Iterable[Trial]) -> dict[str, Any]:
+    """Return what the trials that count have spent and found, as :class:`bench.runs.record.Search`.
+
+    ``best`` is None without a complete trial.
+    """
+    counted = [trial for trial in trials if trial.counts]
+    best = best_of(counted)
+    return {
+        "trials": len(counted),
+        "pruned": sum(trial.state == "pruned" for trial in counted),
+        "seconds": sum(trial.seconds for trial in counted),
+        "default": next((trial.value for trial in counted if trial.default), None),
+        "best": best and best.value,
+    }
+
+
 def best_after(trials: Sequence[Trial]) -> list[dict[str, Any]]:
     """Return the best value after each trial that counts, in the order in which they ended.
 
@@ -226,14 +242,11 @@ def ledger(root: Path, state: TrialNumbers | None = None) -> list[dict[str, Any]
         rows.append(
             {
                 **{name: study.about[name] for name in _NAMES},
-                "trials": len(counted),
-                **{name: states[name] for name in ("complete", "pruned", "failed")},
+                **spent(counted),
+                **{name: states[name] for name in ("complete", "failed")},
                 "killed": sum(trial.deaths for trial in counted),
                 "repeats": sum(trial.repeats is not None for trial in counted),
                 "reused": sum(trial.reused for trial in counted),
-                "seconds": sum(trial.seconds for trial in counted),
-                "default": next((trial.value for trial in counted if trial.default), None),
-                "best": best and best.value,
                 "best_trial": best and best.number,
             }
         )
