@@ -216,6 +216,13 @@ class Columns:
                 f"{units[sizes[one] - 1]}; write all in one unit, or name it as the card's "
                 "'time_format' (s, ms, us or ns)"
             )
+        missing = numbers == 0
+        if missing.any() and sizes[~missing].all() and first:  # counters have other small numbers
+            raise DataError(
+                f"{self.place(int(np.argmax(missing)))}: '{name}' is 0, which marks a missing time "
+                f"where {self.place(first[0])} has {numbers[first[0]]}; correct or remove the "
+                "line, or name the unit as the card's 'time_format' (s, ms, us or ns)"
+            )
         return numbers, 1000 ** (int(sizes.max()) - 1) if first else None
 
     def _checked(self, column: Any, name: str) -> Numbers:

@@ -50,7 +50,10 @@ _KINDS: dict[FigureKind, tuple[Callable[[ReportData], Figure], str, str]] = {
     "accuracy": (
         draw_accuracy,
         "Accuracy",
-        "Means over users and seeds; whiskers: \N{PLUS-MINUS SIGN}1 standard deviation over seeds.",
+        (
+            "Means over users and seeds; whiskers, for several seeds: \N{PLUS-MINUS SIGN}1 "
+            "standard deviation."
+        ),
     ),
     "learning-curves": (
         draw_learning_curves,
@@ -73,7 +76,10 @@ _KINDS: dict[FigureKind, tuple[Callable[[ReportData], Figure], str, str]] = {
     "robustness": (
         draw_robustness,
         "Robustness to noise",
-        "By rate of noise; dashed: bare backbones; bands: one standard deviation over seeds.",
+        (
+            "By rate of noise; dashed: bare backbones; bands, for several seeds: one standard "
+            "deviation."
+        ),
     ),
     "tuning": (
         draw_tuning,
@@ -83,8 +89,8 @@ _KINDS: dict[FigureKind, tuple[Callable[[ReportData], Figure], str, str]] = {
 }
 """What draws each figure, its title, and the caption, which is also written into the figure."""
 _SETTING_CURVE = (
-    "Experiments that differ in this setting alone. Whiskers: one standard deviation over seeds. "
-    "Dropped: of test-time histories."
+    "Experiments that differ in this setting alone. Whiskers, for several seeds: one standard "
+    "deviation. Dropped: of test-time histories."
 )
 
 

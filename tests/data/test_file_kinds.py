@@ -330,6 +330,15 @@ def test_truth_values_are_neither_ids_nor_times(tmp_path, column):
     assert f"x.dat: column '{column}' holds true and false, not {what}" in message
 
 
+@pytest.mark.parametrize("zero", ["0", "0.0"])
+def test_zero_among_times_since_1970_is_a_missing_time(tmp_path, zero):
+    times = [1405209600, zero, 1405209500]
+    message = refused(timed(tmp_path, times))
+    assert "x.dat, line 3: 'timestamp' is 0, which marks a missing time" in message
+    assert order(load(timed(tmp_path, times, {"time_format": "s"}))) == [1, 2, 0]
+    assert order(load(timed(tmp_path, [3, zero, 1]))) == [1, 2, 0]
+
+
 def test_counters_are_no_units(tmp_path):
     assert order(load(timed(tmp_path, [5_000_000_000, 3, 0, 99_999_999]))) == [2, 1, 3, 0]
 
