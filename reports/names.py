@@ -15,6 +15,7 @@ _FORMATS: dict[str, Format] = {
 }
 TableName = Literal[
     "data",
+    "methods",
     "overall",
     "improvement",
     "significance",
@@ -29,8 +30,9 @@ TableName = Literal[
     "cases",
     "ledger",
 ]
-"""``significance`` is the matrix of all pairs, ``protocols`` the ranking of models under several
-protocols, ``ledger`` the cost of tuning."""
+"""``methods`` has one figure for each method, data set and backbone; ``significance`` is the matrix
+of all pairs, ``protocols`` the ranking of models under several protocols, ``ledger`` the cost of
+tuning."""
 FigureKind = Literal[
     "differences",
     "accuracy",

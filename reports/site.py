@@ -24,9 +24,10 @@ from bench.reports.request import Request
 from bench.reports.tables.build import ReportData, build_grids
 from bench.reports.tables.claims import claims_grid, claims_sentence, read_claims
 from bench.reports.tables.grid import Grid, to_markdown
+from bench.reports.tables.methods import conditions_grid, verdict_grid
 from bench.reports.tables.overall import board_grid
 from bench.reports.tables.rows import DatasetBlock
-from bench.reports.tables.summary import conditions_grid, findings, headline, verdict_grid
+from bench.reports.tables.summary import findings, headline
 from bench.reports.titles import Titles
 from bench.runs.store import Store
 from bench.settings import Settings

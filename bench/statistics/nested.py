@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -57,6 +58,11 @@ class Nested:
     def mean(self) -> float:
         """Mean over users and seeds."""
         return float(np.mean(self.users))
+
+    def scaled(self, factor: float) -> Nested:
+        """Multiply every value by a constant."""
+        seeds = tuple(seed * factor for seed in self.seeds)
+        return Nested(self.users * factor, seeds, self.residual * factor**2)
 
 
 @dataclass(frozen=True)
@@ -149,21 +155,85 @@ class Contrast:
 
         If nothing varies, p is 1 and the interval is undefined.
         """
-        difference = float(np.mean(self.gaps))
-        sources = [_squared_error(self.gaps)]
-        square = sources[0][0]
-        if min(map(len, self.seeds)) > 1:
-            sources.append(max(_pooled_error(*self.seeds), self.expected))
-            square += max(0.0, sources[1][0] - self.residual)
-        if len(self.gaps) < 2 or square <= ROUNDING**2:
-            return Estimate(difference, math.nan, math.nan, 1.0)
-        from scipy import stats
+        return _estimate(float(np.mean(self.gaps)), self.sources())
 
-        freedom = square**2 / sum(part**2 / free for part, free in sources)
-        error = math.sqrt(square)
-        margin = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * error
-        p = float(2 * stats.t.sf(abs(difference) / error, freedom))
-        return Estimate(difference, difference - margin, difference + margin, p)
+    def sources(self) -> list[Source]:
+        """Return what the variance of the mean difference consists of; empty below two users."""
+        if len(self.gaps) < 2:
+            return []
+        square, free = _squared_error(self.gaps)
+        found = [Source(square, square, free)]
+        if min(map(len, self.seeds)) > 1:
+            square, free = max(_pooled_error(*self.seeds), self.expected)
+            found.append(Source(max(0.0, square - self.residual), square, free))
+        return found
+
+
+class Source(NamedTuple):
+    """A part of a squared standard error, the estimate it comes from, and degrees of freedom."""
+
+    part: float
+    square: float
+    free: int
+
+    def divided(self, count: int) -> Source:
+        """Return the part of a mean of so many independent differences."""
+        return Source(self.part / count**2, self.square / count**2, self.free)
+
+
+def _estimate(difference: float, sources: Sequence[Source]) -> Estimate:
+    square = sum(source.part for source in sources)
+    if square <= ROUNDING**2:
+        return Estimate(difference, math.nan, math.nan, 1.0)
+    from scipy import stats
+
+    freedom = square**2 / sum(source.square**2 / source.free for source in sources)
+    error = math.sqrt(square)
+    margin = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * error
+    p = float(2 * stats.t.sf(abs(difference) / error, freedom))
+    return Estimate(difference, difference - margin, difference + margin, p)
+
+
+ModelPair = tuple[Nested, Nested, tuple[float, int]]
+"""Two models, and the spread of seeds of models like them, see :func:`seed_spread`."""
+
+
+def mean_relative(groups: Sequence[Sequence[ModelPair]]) -> Estimate:
+    """Average relative differences over pairs of models, then over groups with other users.
+
+    Every group counts alike, and so does every pair of a group. A pair's relative difference
+    ``first.mean / second.mean - 1`` is linearised in the values of the users (delta method), and
+    the pairs of a group are averaged user by user, because they have the same users. The models of
+    different pairs have seeds of their own. The estimate holds for other users of these groups
+    and, where both sides of every pair have several seeds, for other seeds, as that of
+    :meth:`Contrast.estimate` does; it does not hold for other pairs or groups.
+
+    Parameters
+    ----------
+    groups
+        Pairs of models; no second mean is 0.
+
+    Raises
+    ------
+    BenchError
+        The pairs of a group have different users.
+    """
+    means: list[float] = []
+    sources: list[Source] = []
+    tested = True
+    for pairs in groups:
+        ratios = [first.mean / second.mean for first, second, _ in pairs]
+        linear = [
+            Contrast.of(first.scaled(1 / second.mean), second.scaled(ratio / second.mean), spread)
+            for ratio, (first, second, spread) in zip(ratios, pairs, strict=True)
+        ]
+        means.append(float(np.mean(ratios)) - 1)
+        together = Contrast(mean_over_seeds([contrast.gaps for contrast in linear]))
+        over_seeds = [part.divided(len(pairs)) for one in linear for part in one.sources()[1:]]
+        sources += [part.divided(len(groups)) for part in (*together.sources(), *over_seeds)]
+        tested &= together.tested
+    found = _estimate(float(np.mean(means)), sources)
+    return found if tested else Estimate(found.difference, math.nan, math.nan, 1.0)
 
 
 def seed_spread(models: Iterable[Nested]) -> tuple[float, int]:

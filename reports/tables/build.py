@@ -16,6 +16,7 @@ from bench.reports.tables.data_sets import data_grid
 from bench.reports.tables.denoising import denoising_grid
 from bench.reports.tables.grid import Grid
 from bench.reports.tables.ledger import ledger_grid
+from bench.reports.tables.methods import verdict_grid
 from bench.reports.tables.noise_detection import noise_detection_grid, over_denoising_grid
 from bench.reports.tables.overall import overall_grid
 from bench.reports.tables.pairwise import improvement_grid, matrix_grid
@@ -93,6 +94,8 @@ def build_grids(data: ReportData, names: Sequence[TableName]) -> list[Grid]:
 def _grids(data: ReportData, names: Sequence[TableName]) -> Iterator[Grid | None]:
     if "data" in names:
         yield data_grid(data.tables, data.available)
+    if "methods" in names:
+        yield verdict_grid(data.tables)
     for table in data.tables:
         for grid in (make(table, data.available) for n, make in _OF_A_TABLE.items() if n in names):
             if grid is None or len(data.tables) == 1:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from bench.plan.progress import counted
-from bench.reports.tables.contrasts import ABOVE, BELOW, arrow
+from bench.reports.tables.contrasts import arrow
 from bench.reports.tables.cost import COLUMNS
 from bench.reports.tables.grid import MISSING, Grid, TableCell, block_of, format_difference
 from bench.reports.tables.overall import marked
@@ -164,89 +164,3 @@ def headline(tables: Sequence[Table]) -> str:
         + standalone
         + (" Rows of one seed do not show how results vary between seeds." if one_seed else "")
     )
-
-
-def verdict_grid(tables: Sequence[Table]) -> Grid:
-    """Lay out the main metric of every method by data set and backbone, with verdicts as arrows.
-
-    Blocks and tables that compare nothing have no column.
-    """
-    cells: dict[str, dict[str, TableCell]] = {}
-    for table in tables:
-        for number, block in enumerate(table.blocks):
-            for row, cell in _verdicts(table, number, block.finished):
-                line = cells.setdefault(row.method_label, {})
-                line[f"{block.title}, {row.backbone_label}"] = cell
-    columns = list(dict.fromkeys(column for line in cells.values() for column in line))
-    main = " or ".join(dict.fromkeys(table.main_title for table in tables))
-    return Grid(
-        title=f"{main} by method",
-        caption=(
-            "In brackets: relative difference to the bare backbone that a method is compared with; "
-            f"{ABOVE}{BELOW}: significantly above/below it ({ALPHA:.0%}, Holm). Best of a data set "
-            "bold, second underlined."
-        ),
-        labels=["Method"],
-        figures=columns,
-        blocks=[
-            block_of(
-                [label, *(line.get(column, TableCell(MISSING)) for column in columns)]
-                for label, line in cells.items()
-            )
-        ],
-        notes=[],
-        anchor="verdicts",
-    )
-
-
-def conditions_grid(tables: Sequence[Table], method: str) -> Grid | None:
-    """Lay out how rankings change with the conditions: protocol, competing items and training.
-
-    There is a block for each data set and backbone on which a method was trained, with a line for
-    each condition; None if there is no line.
-    """
-    blocks: dict[tuple[str, str], list[dict[str, str | TableCell]]] = {}
-    for table in tables:
-        for number, block in enumerate(table.blocks):
-            for backbone in {r.identity[0]: r for r in block.finished if r.family == method}:
-                rows = [row for row in block.finished if row.identity[0] == backbone]
-                line: dict[str, str | TableCell] = {
-                    "Data set": block.title,
-                    "Backbone": rows[0].backbone_label,
-                    "Competing items": table.request.candidates_for(table.protocol),
-                    "Metric": table.main,
-                }
-                line |= {row.method_label: cell for row, cell in _verdicts(table, number, rows)}
-                blocks.setdefault((block.name, backbone or ""), []).append(line)
-    if not blocks:
-        return None
-    heads = list(dict.fromkeys(head for lines in blocks.values() for one in lines for head in one))
-    return Grid(
-        title="What changes the ranking",
-        caption=(
-            f"Each line is one condition, named by what differs. In "
-            f"brackets: relative difference to the bare backbone on the same samples; {ABOVE}"
-            f"{BELOW}: significant ({ALPHA:.0%}, Holm). Best of a line bold, second underlined."
-        ),
-        labels=heads[:4],
-        figures=heads[4:],
-        blocks=[
-            block_of([line.get(head, MISSING) for head in heads] for line in lines)
-            for lines in blocks.values()
-        ],
-        notes=[],
-        anchor="conditions",
-    )
-
-
-def _verdicts(table: Table, number: int, rows: Sequence[Row]) -> Iterator[tuple[Row, TableCell]]:
-    """Yield rows of a block with the main metric, the difference to the base, and an arrow."""
-    places = {id(row): place for place, row in enumerate(table.blocks[number].rows)}
-    for row, cell in zip(rows, marked([row.mean(table.main) for row in rows]), strict=True):
-        place = table.contrasts.bases[number][places[id(row)]].place
-        test = table.contrasts.against_base(number, table.main, places[id(row)])
-        if test and place is not None:
-            base = table.blocks[number].rows[place].mean(table.main)
-            share = f" ({100 * test.difference / base:+.1f} %)" if base else ""
-            cell = replace(cell, text=f"{cell.text}{share}", signs=arrow(test))
-        yield row, cell

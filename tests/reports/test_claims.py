@@ -10,7 +10,7 @@ from made_up_store import make_experiment, make_metadata, save, tables_of
 from bench.plan.protocol import Protocol, TemporalSplit
 from bench.plan.training import TrainingConfig
 from bench.reports.tables.claims import claims_grid, claims_sentence, read_claims
-from bench.reports.tables.summary import conditions_grid
+from bench.reports.tables.methods import conditions_grid
 from bench.reports.titles import RegisteredTitles
 
 PUBLISHED = Path(__file__).parent / "published"

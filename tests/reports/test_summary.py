@@ -8,7 +8,8 @@ from rich.console import Console
 from bench.plan.training import BUDGETS, TrainingConfig
 from bench.reports.report import summary
 from bench.reports.tables.grid import to_rich
-from bench.reports.tables.summary import STANDALONE, finding, headline, verdict_grid
+from bench.reports.tables.methods import verdict_grid
+from bench.reports.tables.summary import STANDALONE, finding, headline
 from bench.runs.store import Store
 
 USERS = 200
@@ -84,13 +85,6 @@ def test_only_intervals_that_are_printed_are_explained(tmp_path):
     assert "interval" not in finding(*tables_of(tmp_path), 0)
     save(tmp_path, make_experiment("random-drop"), LOW)
     assert "95 % intervals, not corrected." in finding(*tables_of(tmp_path), 0)
-
-
-def test_a_base_that_never_hits_leaves_the_arrow(tmp_path):
-    save(tmp_path, make_experiment("none"), LOW)
-    save(tmp_path, make_experiment("hsd"), HIGH)
-    cells = {row[0].text: row[1] for row in verdict_grid(tables_of(tmp_path)).blocks[0]}
-    assert (cells["hsd"].text, cells["hsd"].signs) == ("0.7500", "\N{UPWARDS ARROW}")
 
 
 def test_the_headline_names_the_base_of_methods_without_a_backbone(tmp_path):
