@@ -187,7 +187,12 @@ def one_of(flag: str, literal: Any, text: str, metavar: str = "NAME", **shown: A
 
 Encoders = Annotated[Many, names("Text encoders.")]
 Sets = Annotated[
-    Many, typer.Option("--set", metavar="KEY=VALUE ...", help="Settings, such as epochs=3; of two, the last counts.")
+    Many,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE ...",
+        help="Settings, such as epochs=3; of two, the last counts.",
+    ),
 ]
 Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N.")]
 NumericsName = Annotated[
