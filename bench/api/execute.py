@@ -31,6 +31,7 @@ from bench.runs.workers import Engine
 from bench.settings import Settings
 from bench.tracking.tracker import Tracker
 from bench.tuning.best import BestSettings, adopt
+from bench.tuning.records import tuning_store
 
 
 def preview_spec(
@@ -45,12 +46,13 @@ def preview_spec(
     if isinstance(on, Slurm):
         on = on.over(spec.slurm)
     where = _on_remote_gpus(settings, on)
+    trials = tuning_store(settings.store)
     if not tuned:
-        return preview_rows(spec, settings, where=where, keep=keep)
+        return preview_rows(spec, settings, None, where, keep, trials)
     from bench.training.device import computation
 
     best = BestSettings(settings.store, where or computation(settings))
-    rows, problems = preview_rows(spec, settings, best.adapt, where, keep)
+    rows, problems = preview_rows(spec, settings, best.adapt, where, keep, trials)
     return rows, [*problems, *best.remarks()]
 
 

@@ -46,9 +46,10 @@ def retrain(name: str, settings: Settings, sample: int | None) -> Iterator[Compa
         raise ConfigError(
             f"{name} holds {number} to train again here; --sample takes from 1 to as many"
         )
-    for stored in random.sample(able, sample):
+    drawn = [(stored, _spec(stored.experiment)) for stored in random.sample(able, sample)]
+    for stored, spec in drawn:
         seeds = [one for one in held if one.experiment.kind == stored.experiment.kind]
-        yield compare(stored, _again(stored, settings), seeds)
+        yield compare(stored, _again(stored, spec, settings), seeds)
 
 
 def _is_repeatable(experiment: Experiment, settings: Settings) -> bool:
@@ -56,7 +57,7 @@ def _is_repeatable(experiment: Experiment, settings: Settings) -> bool:
     return where is not None and (where.device, where.numerics) == ("cpu", settings.numerics)
 
 
-def _again(stored: StoredExperiment, settings: Settings) -> StoredExperiment:
+def _again(stored: StoredExperiment, spec: Spec, settings: Settings) -> StoredExperiment:
     from bench.api.execute import execute_spec
 
     experiment = stored.experiment
@@ -64,7 +65,7 @@ def _again(stored: StoredExperiment, settings: Settings) -> StoredExperiment:
     scratch = replace(
         settings, store=settings.cache / "verified", device="cpu", threads=threads or 1, track=False
     )
-    [outcome] = execute_spec(_spec(experiment), scratch, jobs=1)
+    [outcome] = execute_spec(spec, scratch, jobs=1)
     if outcome.ending == "failed":
         raise ConfigError(f"{experiment.label} could not be trained: {outcome.cause}")
     found = Store(scratch.store).load(outcome.key)
@@ -92,4 +93,9 @@ def _spec(experiment: Experiment) -> Spec:
     }
     changes: dict[str, Any] = {key: [name] for key, name in names.items() if name is not None}
     changes |= {"datasets": [experiment.dataset], "seeds": [experiment.seed]}
-    return resolve_spec(None, changes, sets)
+    try:
+        return resolve_spec(None, changes, sets)
+    except ConfigError as error:
+        raise ConfigError(
+            f"{experiment.label} cannot be planned here: {error}; name its plug-in with --plugin"
+        ) from None

@@ -100,9 +100,6 @@ def main() -> None:
             sys.stdout.flush()
     except BenchError as error:
         _fail(str(error), error)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)  # noqa: T201 - the command's own output
-        sys.exit(130)
     except OSError as error:
         if error.filename is not None:
             # A path may be forbidden, too long, or a folder, wherever it is looked at.

@@ -53,6 +53,14 @@ class ManyValues(TyperCommand):
             args = ["--format=json" if word == "--json" else word for word in args]
         return super().parse_args(ctx, expand(args, repeatable))
 
+    def invoke(self, ctx: Any) -> Any:
+        """Call the verb, and say so if it is interrupted, which Typer does not."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            typer.echo("interrupted", err=True)
+            raise typer.Exit(130) from None
+
 
 Splitter = Callable[[str], list[str]]
 """Returns the values that one word stands for."""
@@ -179,7 +187,12 @@ def one_of(flag: str, literal: Any, text: str, metavar: str = "NAME", **shown: A
 
 Encoders = Annotated[Many, names("Text encoders.")]
 Sets = Annotated[
-    Many, typer.Option("--set", metavar="KEY=VALUE ...", help="Settings, such as epochs=3.")
+    Many,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE ...",
+        help="Settings, such as epochs=3; of two, the last counts.",
+    ),
 ]
 Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N.")]
 NumericsName = Annotated[

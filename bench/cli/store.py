@@ -21,10 +21,13 @@ else:
     Store = Any  # options are read from annotations at run time, and the store imports NumPy
 
 _Sort = Literal["label", "metric", "finished", "size", "key"]
-Keys = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[KEY]...", help="First digits of keys.", show_default="all"),
-]
+
+
+def _keys(**shown: Any) -> Any:
+    return typer.Argument(metavar="[KEY]...", help="First digits of keys.", **shown)
+
+
+Keys = Annotated[list[str] | None, _keys(show_default="all")]
 Tag = Annotated[str | None, typer.Option(metavar="NAME", help="Only experiments with this tag.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Remove; without this flag, only show.")]
 
@@ -96,7 +99,13 @@ def show(
 
 
 @_verb("rm 3f2a9c", "rm --where method=mine --yes")
-def rm(*, keys: Keys = None, where: Where = None, yes: Yes = False, opened: Store) -> None:
+def rm(
+    *,
+    keys: Annotated[list[str] | None, _keys()] = None,
+    where: Where = None,
+    yes: Yes = False,
+    opened: Store,
+) -> None:
     """Remove experiments and their checkpoints.
 
     Choose them by keys or --where; those with a tag are refused.

@@ -192,14 +192,19 @@ def load_datasets(spec: Spec, load: Callable[[str], D]) -> dict[str, D]:
         A data set does not load.
     """
     datasets = {source: load(source) for source in spec.sources}
+    check_names(datasets)
+    return datasets
+
+
+def check_names(datasets: Mapping[str, DatasetInfo]) -> None:
+    """Raise a ConfigError if two sources have the same name, as two spellings of one have."""
     names: dict[str, str] = {}
     for source, dataset in datasets.items():
         if names.setdefault(dataset.name, source) != source:
             raise ConfigError(
                 f"{names[dataset.name]} and {source} are both named '{dataset.name}'; "
-                "rename one in its card"
+                "drop one, or rename it in its card"
             )
-    return datasets
 
 
 def make_plan(

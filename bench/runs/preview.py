@@ -12,7 +12,7 @@ from bench.data.load import load_dataset
 from bench.data.split import notes
 from bench.errors import DataError
 from bench.plan.experiment import Computation
-from bench.plan.grid import Adapt, PlannedExperiment, freeze, grid_points
+from bench.plan.grid import Adapt, PlannedExperiment, check_names, freeze, grid_points
 from bench.plan.progress import Remaining, counted, duration
 from bench.plan.protocol import Keep
 from bench.plan.spec import Spec
@@ -46,12 +46,14 @@ def preview_rows(
     adapt: Adapt | None = None,
     where: Computation | None = None,
     keep: Collection[Keep] = (),
+    trials: Store | None = None,
 ) -> tuple[list[PreviewRow], list[str]]:
     """Plan a checked specification without fetching or running anything.
 
     Return the experiments in the order in which they run, and one sentence for each data set that
     is split by time or cannot be read or split here. ``adapt`` changes the specification for each
-    grid point; ``where`` is how experiments are computed, None as on this machine.
+    grid point; ``where`` is how experiments are computed, None as on this machine; finished
+    experiments of the store of ``trials`` count as done, because a run takes them over.
     """
     datasets: dict[str, Dataset] = {}
     problems: list[str] = []
@@ -60,6 +62,7 @@ def preview_rows(
             datasets[source] = load_dataset(source, settings)
         except DataError as error:
             problems.append(f"{source}: {error}")
+    check_names(datasets)
     refused = set()
     for (source, found), rule in product(datasets.items(), spec.rules):
         try:
@@ -79,7 +82,8 @@ def preview_rows(
             continue
         own = adapt(point, spec, dataset) if adapt else spec
         experiment = freeze(point, own, dataset, settings.cache, where)
-        status = store.status(experiment.key, keep)
+        taken_over = trials is not None and trials.has(experiment.key, keep)
+        status = "done" if taken_over else store.status(experiment.key, keep)
         estimate = None if status == "done" else estimator.estimate(experiment, dataset)
         rows.append(PreviewRow(experiment.label, experiment.key, status, estimate))
     return rows, problems

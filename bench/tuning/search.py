@@ -42,8 +42,8 @@ from bench.tuning.records import (
 )
 from bench.tuning.storage import clear_errors, file_of, keep_copies, open_storage, open_study
 
-REPEATS_IN_A_ROW = 25
-"""Repetitions after which a space counts as exhausted; they cost a budget of seconds nothing."""
+FREE_IN_A_ROW = 25
+"""Trials without a second of training, repetitions or failures, that end a budget of seconds."""
 SWEEP_SECONDS = 2.0
 """Until studies that other machines work on are looked at again."""
 _PRUNED = "pruned"
@@ -92,8 +92,8 @@ class Budget:
             return True
         if self.trials is not None:
             return len(ended) >= self.trials
-        last = [trial.repeats is not None for trial in ended[-REPEATS_IN_A_ROW:]]
-        return len(last) == REPEATS_IN_A_ROW and all(last)
+        last = [not trial.seconds for trial in ended[-FREE_IN_A_ROW:]]
+        return len(last) == FREE_IN_A_ROW and all(last)
 
     def is_out_of_time(self, trials: Sequence[Trial]) -> bool:
         """Return whether the seconds are spent."""

@@ -239,6 +239,13 @@ def test_a_preview_runs_nothing(settings, tmp_path):
     assert not own.store.exists()
 
 
+def test_a_preview_refuses_two_spellings_of_a_data_set_as_a_run_does(settings):
+    twice = ["planted+random:0.2", "planted+random:0.20"]
+    for verb in (bench.preview, bench.run):
+        with pytest.raises(ConfigError, match=r"0.2 and .*0.20 are both named .*; drop one, or"):
+            verb("planted", datasets=twice, settings=settings)
+
+
 def test_a_split_is_chosen_as_on_the_command_line(settings):
     given = {"methods": "none", "overrides": {"epochs": 1}, "settings": settings}
     planned = bench.preview("ml-100k", splits=["leave-one-out", "temporal:targets=all"], **given)

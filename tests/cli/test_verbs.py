@@ -195,3 +195,12 @@ def test_every_help_has_examples(verb):
     done = RUNNER.invoke(app, [verb, "--help"])
     assert done.exit_code == 0
     assert f"  bench {verb}" in done.stdout.split("Examples:")[1]
+
+
+def test_an_interrupted_verb_says_so(monkeypatch, tmp_path):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bench.cli.ls.shipped", interrupt)
+    done = called("ls", "specs", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")

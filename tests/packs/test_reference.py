@@ -15,6 +15,7 @@ from bench.packs import reference
 from bench.packs.publish import publish
 from bench.packs.published import read_published, write_published
 from bench.packs.reference import join, published_store
+from bench.plan.experiment import Computation
 from bench.plan.protocol import PHASES, Protocol
 from bench.plan.training import TrainingConfig
 from bench.reports.report import read_report, render
@@ -201,3 +202,12 @@ def test_what_a_run_lacks_is_still_said(packs, settings):
     found = join(settings, [stored.key, "a" * 64], str(packs))
     problems = read_results(Store(found.settings.store), Request(keys=found.keys))[1]
     assert problems == [f"Missing: 1 of {len(found.keys)} selected experiments."]
+
+
+def test_a_pack_of_somebodys_plug_in_is_named_before_anything_is_trained(tmp_path):
+    store = Store(tmp_path / "theirs")
+    finish(store.root, backbone="running-mean", computation=Computation())
+    publish(store, tmp_path / "packs", store.experiments(), COMMIT)
+    message = refused("verify", str(tmp_path / "packs" / "ml-100k.parquet"), cwd=tmp_path)
+    assert "cannot be planned here: unknown backbone 'running-mean'" in message
+    assert message.endswith("name its plug-in with --plugin")

@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 import pytest
-from command import called, refused
+from command import called, printed, refused
 from made_up_store import make_experiment, save
 from packs import COMMIT, USERS, finish, ranks
 
@@ -68,6 +68,8 @@ def test_show_prints_the_command_and_the_files(store, tmp_path):
 
 def test_rm_shows_first_and_refuses_what_is_tagged(store, tmp_path):
     assert "no experiment is chosen" in refused("store", "rm", cwd=tmp_path)
+    assert "(all)" in printed("store", "ls", "--help", cwd=tmp_path)
+    assert "(all)" not in printed("store", "rm", "--help", cwd=tmp_path)  # nothing by default
     # The variable of a shell that is not set.
     assert "no experiment ''" in refused("store", "rm", "", "--yes", cwd=tmp_path)
     shown = called("store", "rm", "--where", "dataset=toys", cwd=tmp_path)

@@ -99,6 +99,16 @@ def fails_at_high_rates(experiment, dataset, work, *, report, **execution):
     return fine(experiment, dataset, work, report=report)
 
 
+def fails_at_once(experiment, dataset, work, *, report, **execution):
+    """Fail before the first epoch; stop like Ctrl-C where that would go on for ever."""
+    with (work.parent.parent / "begun.txt").open("a+") as stream:
+        stream.write(f"{experiment.key}\n")
+        stream.seek(0)
+        if len(stream.readlines()) > 9:
+            raise KeyboardInterrupt
+    raise BenchError("the data set has no texts")
+
+
 def interrupted(experiment, dataset, work, *, report, **execution):
     """Stop as by Ctrl-C after two epochs of whatever is not the default."""
 

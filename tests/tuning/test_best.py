@@ -87,7 +87,9 @@ def test_unequal_budgets_are_said(tmp_path, monkeypatch):
     ]
     monkeypatch.setattr("bench.runs.preview.load_dataset", lambda *_: toy())
     settings = Settings.from_environment(store=tmp_path, device="cpu", threads=1)
-    assert preview_spec(both, settings, tuned=True)[1] == remarks
+    rows, told = preview_spec(both, settings, tuned=True)
+    assert told == remarks
+    assert [row.status for row in rows] == ["done"] * 2  # trials, which a run takes over
 
 
 @pytest.mark.parametrize(

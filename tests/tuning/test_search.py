@@ -182,6 +182,15 @@ def test_a_space_without_dimensions_is_exhausted_by_seconds(tmp_path):
     assert sum(trial.seconds for trial in trials) == 8.0
 
 
+def test_trials_that_always_fail_end_a_budget_of_seconds(tmp_path, monkeypatch):
+    """They take no second of training, so the seconds would never be spent."""
+    from bench.tuning import search
+
+    monkeypatch.setattr(search, "FREE_IN_A_ROW", 3)
+    [trials], _ = run(tmp_path, trials=None, seconds=60.0, function="fails_at_once")
+    assert [trial.state for trial in trials] == ["failed"] * 3
+
+
 @pytest.mark.parametrize("pruning", ["median", "hyperband"])
 def test_hopeless_trials_are_pruned_with_curve_and_cause(tmp_path, pruning, monkeypatch):
     monkeypatch.setattr(storage, "WARMUP_EPOCHS", 1)
