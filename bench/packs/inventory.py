@@ -106,7 +106,7 @@ def selected(
         and (tag is None or stored.key in tags[tag])
     ]
     if not admitted:
-        raise ConfigError(f"no experiment in {store.root} is all that is asked for; ask for less")
+        raise ConfigError(f"no experiment in {store.root} meets all conditions; drop one")
     return admitted
 
 
