@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 
 from bench.errors import BenchError, ConfigError, shortened, suggestion
@@ -98,7 +99,7 @@ def _run_keys(
     spec: str | None,
     datasets: Sequence[str],
 ) -> list[str] | None:
-    records = sorted(read_records(store.root), key=lambda one: one.asked or one.begun, reverse=True)
+    records = sorted(read_records(store.root), key=attrgetter("last_given"), reverse=True)
     if run is not None:
         return _named(records, run, store).experiments
     of = {record.key: _datasets(record, held) for record in records}

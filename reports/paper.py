@@ -114,7 +114,7 @@ def _check_own(target: Path) -> None:
     for path in sorted(path for path in target.rglob("*") if not path.is_dir()):
         name = path.relative_to(target).as_posix()
         if name != MANIFEST and sums.get(name) != file_hash(path):
-            what = "was changed since" if name in sums else "is no file of"
+            what = "was changed since" if name in sums else "was not written by"
             raise ConfigError(
                 f"{path} {what} 'bench report --paper'; move it away or name a new folder"
             )

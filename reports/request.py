@@ -50,7 +50,7 @@ def rated(condition: str, ratings: NDArray[np.floating]) -> NDArray[np.bool_]:
         held: NDArray[np.bool_] = rating_rule(rule)(ratings)
     except ValueError:
         raise ConfigError(
-            f"'{condition}' is no condition on ratings; write for example 'rating>=4'"
+            f"'{condition}' is not a condition on ratings; write for example 'rating>=4'"
         ) from None
     return held
 

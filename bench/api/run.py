@@ -211,7 +211,7 @@ def tune(
     Returns
     -------
     pandas.DataFrame
-        One row per trial: ``study``, ``trial``, ``state``, ``value`` (validation figure),
+        One row per trial: ``study``, ``trial``, ``state``, ``value`` (validation metric),
         ``seconds`` and the values of the searched settings.
 
     Raises

@@ -159,7 +159,7 @@ def report(
 
     from bench.packs.reference import join
     from bench.reports.comparison import comparison_keys
-    from bench.reports.report import draw, render
+    from bench.reports.report import draw, render, warn
     from bench.reports.request import Request
     from bench.runs.store import Store
 
@@ -185,11 +185,13 @@ def report(
     }
     request = Request.parse({**reading, **chosen}, "report")
     titles = RegisteredTitles()
-    if figure is not None and out is not None:
+    if figure is not None:
+        warn(notes)
         draw(settings, figure, out, request, titles, setting)
     elif paper is not None:
         from bench.reports.paper import write_paper
 
+        warn(notes)
         written = write_paper(settings, paper, request, titles)
         typer.echo(f"{len(written)} files in {paper}")
     else:

@@ -61,7 +61,7 @@ class Sequences:
 
     @property
     def owners(self) -> NDArray[np.int64]:
-        """int64 ``[interactions]``: whose each interaction is."""
+        """int64 ``[interactions]``: the user of each interaction."""
         return np.repeat(np.arange(len(self)), self.lengths)
 
     def without_last(self, count: int | NDArray[np.int64]) -> Sequences:

@@ -78,7 +78,7 @@ class Split:
         )
 
     def users(self, phase: Phase) -> NDArray[np.int64]:
-        """int64 ``[targets]``, ascending: whose target."""
+        """int64 ``[targets]``, ascending: the user of each target."""
         return self.dataset.sequences.owners[self.targets_at[phase]]
 
     def targets(self, phase: Phase) -> NDArray[np.int32]:
@@ -86,7 +86,7 @@ class Split:
         return self.dataset.sequences.items[self.targets_at[phase]]
 
     def history(self, phase: Phase) -> Sequences:
-        """Every interaction of its user before each target."""
+        """All interactions of the user before each target."""
         ends = self.targets_at[phase]
         starts = self.dataset.sequences.offsets[self.users(phase)]
         found = Sequences.from_lengths(ends - starts, np.zeros(0, np.int32))

@@ -12,6 +12,7 @@ import operator
 import os
 import re
 import time
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -105,7 +106,7 @@ def selected(
         and (tag is None or stored.key in tags[tag])
     ]
     if not admitted:
-        raise ConfigError(f"no experiment in {store.root} is all that is asked for; ask for less")
+        raise ConfigError(f"no experiment in {store.root} meets all conditions; drop one")
     return admitted
 
 
@@ -242,16 +243,17 @@ def unneeded(store: Store, *, superseded: bool = False) -> list[Removable]:
 
 
 def _superseded(records: Sequence[RunRecord]) -> set[str]:
-    """Return the keys of runs, in order, before the last without failures of a specification."""
+    """Return the keys of runs before the last without failures of a specification."""
 
     def specification(record: RunRecord) -> str:
         return canonical_json([record.spec, record.tuned])
 
-    last: dict[str, float] = {}
+    last: dict[str, float] = defaultdict(float)
     for record in records:
         if record.ended is not None and "failed" not in record.endings.values():
-            last[specification(record)] = record.begun
-    return {one.key for one in records if one.begun < last.get(specification(one), one.begun)}
+            name = specification(record)
+            last[name] = max(last[name], record.last_given)
+    return {one.key for one in records if one.last_given < last[specification(one)]}
 
 
 def _experiments(store: Store, needed: Collection[str]) -> Iterator[Removable]:

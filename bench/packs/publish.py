@@ -7,6 +7,7 @@ import tempfile
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from operator import attrgetter
 from pathlib import Path
 
 from bench.errors import BenchError, ConfigError, StoreError
@@ -148,7 +149,7 @@ def unpack(path: Path, target: Store) -> Merged:
 
 def _runs(store: Store) -> Mapping[str, PublishedRun]:
     """Return the last run that asked for each experiment; one with tuned settings before others."""
-    records = sorted(read_records(store.root), key=lambda one: (one.tuned, one.asked or one.begun))
+    records = sorted(read_records(store.root), key=attrgetter("tuned", "last_given"))
     found: dict[str, PublishedRun] = {}
     for record in records:
         sources = record.spec.get("datasets", ())

@@ -150,7 +150,7 @@ class Epoch(BaseModel):
     parts
         Mean of each part of the training loss over the epoch's targets, by name.
     metric
-        Validation figure that selects the best epoch.
+        Validation metric that selects the best epoch.
     seconds, validation_seconds
         Wall seconds of the epoch, and of its validation among them.
     """
@@ -197,7 +197,7 @@ class Metadata(BaseModel):
     parameters
         Trainable parameters.
     epochs, best_epoch, best_metric
-        Epochs trained; the best one, counted from 0, and its validation figure.
+        Epochs trained; the best one, counted from 0, and its validation metric.
     targets_per_epoch, sampling, prefixes_per_user
         Training targets of one epoch and how they are sampled; K where it is read.
     diagnostics

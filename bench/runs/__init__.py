@@ -1,1 +1,1 @@
-"""Specifications, plans, experiments, the results store and the executors."""
+"""The results store, imported ranks, and the execution of experiments on one or more machines."""

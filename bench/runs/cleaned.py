@@ -190,7 +190,7 @@ def _kept(
 ) -> Kept:
     label = stored.experiment.label
     if threshold is not None and not 0 < threshold < 1:
-        raise ConfigError(f"threshold {threshold} is no quantile between 0 and 1; try 0.8")
+        raise ConfigError(f"threshold {threshold} is not a quantile between 0 and 1; try 0.8")
     decisions = stored.decisions("train")
     if decisions is None:
         raise ConfigError(f"{label} decides about no interaction; choose a denoiser's experiment")

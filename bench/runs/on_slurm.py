@@ -231,7 +231,7 @@ class SlurmArray:
             with suppress(ConfigError):  # nothing is left
                 _ask("scancel", self._job)
         else:
-            _LOG.warning("array job %s goes on; to end it: scancel %s", self._job, self._job)
+            _LOG.warning("array job %s continues; to cancel it: scancel %s", self._job, self._job)
 
     @property
     def _name(self) -> str:
@@ -310,11 +310,11 @@ class SlurmArray:
             jobs = executor.submit_array([ArrayTask(folder / "plan.json")] * tasks)
         except (OSError, subprocess.CalledProcessError, RuntimeError) as error:
             reason = " ".join(str(error).split())
-            raise ConfigError(f"Slurm does not accept the job: {reason}") from error
+            raise ConfigError(f"Slurm rejects the job: {reason}") from error
         self._job = jobs[0].job_id.partition("_")[0]
         _LOG.warning(
-            "array job %s of %s runs on if this command ends, and the same command then shows its "
-            "progress; to end it: scancel %s; its logs: %s",
+            "array job %s of %s keeps running if this command ends, and the same command then "
+            "shows its progress; to cancel it: scancel %s; its logs: %s",
             *(self._job, counted(tasks, "task"), self._job, folder),
         )
 
@@ -411,7 +411,9 @@ def _ask(*command: str) -> str:
     try:
         done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
     except FileNotFoundError:
-        raise ConfigError(f"there is no command '{command[0]}'; run where Slurm is") from None
+        raise ConfigError(
+            f"command '{command[0]}' not found; run where Slurm is installed"
+        ) from None
     except subprocess.CalledProcessError as error:
         raise ConfigError(f"{command[0]} fails: {' '.join(error.stderr.split())}") from None
     return done.stdout

@@ -30,7 +30,7 @@ _BASES = {
 class PreviewRow(NamedTuple):
     """One experiment of a plan; without its data, or its split, it has neither key nor estimate.
 
-    The status is that of the store, ``data not here`` or ``cannot be split``; a finished one has no
+    The status is that of the store, ``data missing`` or ``cannot be split``; a finished one has no
     estimate.
     """
 
@@ -77,7 +77,7 @@ def preview_rows(
     for point in grid_points(spec):
         dataset = datasets.get(point.source)
         if dataset is None or (point.source, point.split) in refused:
-            status = "cannot be split" if dataset else "data not here"
+            status = "cannot be split" if dataset else "data missing"
             rows.append(PreviewRow(point.label, None, status, None))
             continue
         own = adapt(point, spec, dataset) if adapt else spec

@@ -286,14 +286,14 @@ class RanksFile:
                 users, items, scores = (_array(file, name) for name in ("users", "items", "scores"))
         except _DAMAGES as error:
             raise DataError(
-                f"{self.path} is no npz file with the arrays users, items and scores "
+                f"{self.path} is not an npz file with the arrays users, items and scores "
                 f"({first_line(error)}); write it with numpy.savez(file, users=ids, items=ids, "
                 "scores=matrix), ids as arrays of text or whole numbers"
             ) from None
         for name, ids in (("users", users), ("items", items)):
             if ids.ndim != 1 or ids.dtype.kind not in "Uiu":
                 raise DataError(
-                    f"{self.path}: '{name}' is no list of text or whole numbers; write ids"
+                    f"{self.path}: '{name}' is not a list of text or whole numbers; write ids"
                 )
         if scores.shape != (len(users), len(items)) or scores.dtype.kind not in "fiu":
             raise DataError(

@@ -88,6 +88,11 @@ class RunRecord(Config):
     asked: Moment = 0.0
     endings: dict[str, str] = Field(default_factory=dict)
 
+    @property
+    def last_given(self) -> float:
+        """When the command was given last, in seconds since 1970; older records have the first."""
+        return self.asked or self.begun
+
 
 def begin_record(
     root: Path,

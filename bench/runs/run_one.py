@@ -209,9 +209,7 @@ def _with_card(result: ExperimentResult, source: str) -> ExperimentResult:
 def _data(planned: PlannedExperiment, execution: ExecutionSettings) -> Dataset:
     dataset = _loaded(execution.load, planned.source, execution.settings)
     if dataset.fingerprint != planned.experiment.fingerprint:
-        raise DataError(
-            f"data set '{dataset.name}' changed while the run went on; run the command again"
-        )
+        raise DataError(f"data set '{dataset.name}' changed during the run; run the command again")
     return dataset
 
 

@@ -51,7 +51,7 @@ def run_experiment(
     report: Callable[[Progress], None] = lambda _: None,
     text_vectors: TextVectors | None = None,
 ) -> ExperimentResult:
-    """Run one experiment, or go on with it from the checkpoint in its work folder.
+    """Run one experiment, or resume it from the checkpoint in its work folder.
 
     Parameters
     ----------
@@ -198,7 +198,7 @@ def build_method(experiment: Experiment, data: TrainingData) -> Method:
 
 
 def selection_metric(method: Method, experiment: Experiment, ranking: FullRanking) -> float:
-    """Compute the validation figure that early stopping and tuning maximise."""
+    """Compute the validation metric that early stopping and tuning maximise."""
     ranks = rank_of(ranking.rank(method), experiment.protocol.candidates, experiment.protocol.ties)
     cutoff = experiment.protocol.selection.removeprefix("NDCG@")
     return NDCG(int(cutoff)).mean(ranks)

@@ -356,8 +356,8 @@ def check_machine(experiment: Experiment, settings: Settings) -> None:
     here = platform.node()
     if code_of(experiment) != experiment.code:
         raise ConfigError(
-            f"{here} has other code than {experiment.label} was planned with; install the same, "
-            "and run the command again"
+            f"{here} has different code from that which {experiment.label} was planned with; "
+            "install the same version, and run the command again"
         )
     from bench.training.device import computation
 

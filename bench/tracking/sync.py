@@ -79,8 +79,8 @@ def sync_bounded(settings: Settings, report: Callable[[str], None]) -> Counts:
             raise latest
         return latest
     raise StoreError(
-        f"MLflow at {destination(settings).shown} took nothing for {STALL_SECONDS:.0f} s; look at "
-        "the server, then run the same command again"
+        f"MLflow at {destination(settings).shown} accepted nothing for {STALL_SECONDS:.0f} s; "
+        "check the server, then run the same command again"
     )
 
 

@@ -108,7 +108,7 @@ def declared(component: Component) -> dict[str, Dimension]:
         if key in NOT_SEARCHED:
             raise ConfigError(f"{path}: {key} is the same for every method; remove the key")
         if key not in defaults:
-            raise ConfigError(f"{path}: {key} is no setting{suggestion(key, defaults)}")
+            raise ConfigError(f"{path}: {key} is not a setting{suggestion(key, defaults)}")
         if not isinstance(content, Mapping):
             raise ConfigError(
                 f"{path}, {key}: must be {{low: ..., high: ...}} or {{choices: [...]}}"

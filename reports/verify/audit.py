@@ -343,7 +343,7 @@ def _figures(
         digits = "" if number is None else number["digits"].replace(",", ".")
         if number is None or not math.isfinite(float(digits)):
             raise DataError(
-                f"{where}: '{shortened(text)}' under '{column.head}' is no number; correct or "
+                f"{where}: '{shortened(text)}' under '{column.head}' is not a number; correct or "
                 "empty it"
             )
         scaled = percent or column.percent or bool(number["percent"])

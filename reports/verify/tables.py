@@ -101,7 +101,7 @@ def _latex(text: str) -> Iterator[list[TextLine]]:
 
 
 def _joined(table: list[TextLine], rows: list[TextLine]) -> bool:
-    """Append the columns of a table that goes on below itself, with its labels repeated."""
+    """Append the columns of a table that continues below itself, with its labels repeated."""
     pairs = list(zip(table, rows, strict=False))
     shared = [all(a[:n] == b[:n] for (_, a), (_, b) in pairs) for n in (3, 2, 1)]
     if len(table) != len(rows) or True not in shared:

@@ -80,7 +80,7 @@ def test_a_plan_without_the_data_still_shows_the_cells(tmp_path):
     words = ("--dataset", "beauty", "--method", "none", "--backbone", "sasrec", "caser")
     done = called("run", *words, "--plan", cwd=tmp_path)
     assert done.returncode == 0
-    assert done.stdout.count("data not here") == 2
+    assert done.stdout.count("data missing") == 2
     assert "beauty: data set 'beauty' is not in" in done.stdout
 
 

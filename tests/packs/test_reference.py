@@ -115,6 +115,14 @@ def test_the_api_and_the_command(packs, settings, tmp_path, monkeypatch):
     )
 
 
+def test_a_paper_and_a_figure_say_what_is_published_too(packs, settings, tmp_path, caplog):
+    finish(settings.store, "steam")
+    for words in (["--paper", "paper"], ["--figure", "accuracy", "--out", "accuracy.png"]):
+        caplog.clear()
+        printed("report", "--against", str(packs), *words, cwd=tmp_path)
+        assert "Published (3 experiments): ml-100k/sasrec/" in caplog.text
+
+
 def test_ones_own_is_compared_with_one_that_is_published(packs, settings, tmp_path):
     finish(settings.store, "steam")
     for method, seed in (("steam", 1), ("hsd", 1)):

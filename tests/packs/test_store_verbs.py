@@ -147,6 +147,21 @@ def test_gc_removes_superseded_runs_only_where_asked(tmp_path, monkeypatch):
     assert len(list((store.root / "runs").iterdir())) == 1
 
 
+def test_gc_keeps_the_run_that_was_asked_for_last(tmp_path, monkeypatch):
+    """Older code that was checked out again, whose run has nothing left to do."""
+    store = Store(tmp_path / "runs")
+    ticks = iter(range(1, 100))
+    monkeypatch.setattr(record.time, "time", lambda: float(next(ticks)))
+    spec = Spec.parse({"name": "s", "datasets": ["ml-100k"], "methods": ["none"]}, "s")
+    for code in ("a", "b", "a"):
+        experiment = make_experiment(code=code * 64)
+        finish(store.root, code=code * 64)
+        run = begin_record(store.root, spec, [PlannedExperiment(experiment, "ml-100k")], ["bench"])
+        end_record(store.root, run, [ExperimentOutcome(experiment.key, "", "finished")])
+    called("store", "gc", "--superseded", "--yes", cwd=tmp_path)
+    assert [one.experiment.code[0] for one in store.experiments()] == ["a"]
+
+
 def test_pack_unpack_and_merge(store, tmp_path):
     called("store", "pack", "all.zip", cwd=tmp_path)
     called("store", "pack", "--published", "out", "--commit", COMMIT, cwd=tmp_path)

@@ -168,7 +168,7 @@ def test_figures_as_papers_print_them(tmp_path, figure):
 )
 def test_what_could_be_read_in_two_ways_is_refused(tmp_path, figure):
     path = write(tmp_path, f"| method | HR@5 |\n|---|---|\n| a | {figure} |\n")
-    with pytest.raises(DataError, match=r"line 3: .* under 'HR@5' is no number"):
+    with pytest.raises(DataError, match=r"line 3: .* under 'HR@5' is not a number"):
         audit(path)
 
 
@@ -267,7 +267,7 @@ def test_missing_figures_are_counted_and_the_rest_checked(tmp_path):
         ("", "no column is named like HR@5"),
         ("metric,a,b\nHR@5,0.1,0.2\nNDCG@5,0.1,0.3\n", "each row is one metric; turn the table"),
         (HEAD, "has a head and no rows"),
-        (HEAD + "a,0.1,x,0.1,0.1\n", "line 2: 'x' under 'HR@10' is no number"),
+        (HEAD + "a,0.1,x,0.1,0.1\n", "line 2: 'x' under 'HR@10' is not a number"),
         (HEAD + "a,0,1,0,2,0,1\n", "line 2: 7 cells under 5 heads; quote commas"),
         ("HR@5,Recall@5\n0.1,0.2\n", "several columns are HR@5"),
         ("HR@0\n0.1\n", "'HR@0' has a cut-off below 1"),

@@ -174,7 +174,7 @@ def test_only_its_own_folder_is_replaced(root, tmp_path, quick):
     assert [path.name for path in tmp_path.iterdir()] == ["paper"]
     mine = target / "draft.txt"
     mine.write_text("mine")
-    with pytest.raises(ConfigError, match=r"draft\.txt is no file of 'bench report --paper'"):
+    with pytest.raises(ConfigError, match=r"draft\.txt was not written by 'bench report --paper'"):
         paper.write_paper(root, target)
     mine.unlink()
     table = target / "tables" / "cost.tex"

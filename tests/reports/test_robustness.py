@@ -316,7 +316,7 @@ def test_a_wrong_condition_is_explained(rated, flag):
     words = ["report", "--store", str(rated), flag, "stars=4", "--table", "noise-detection"]
     done = CliRunner().invoke(app, words)
     assert isinstance(done.exception, BenchError)
-    assert "'stars=4' is no condition on ratings; write for example 'rating>=4'" in str(
+    assert "'stars=4' is not a condition on ratings; write for example 'rating>=4'" in str(
         done.exception
     )
 

@@ -212,7 +212,7 @@ def test_a_full_disk_ends_the_task_and_records_no_failure(store):
 
 def test_a_machine_with_other_code_is_refused():
     with pytest.raises(
-        ConfigError, match=r"has other code than toy/sasrec/none/seed 1 was planned"
+        ConfigError, match=r"has different code from that which toy/sasrec/none/seed 1 was planned"
     ):
         check_machine(planned(1).experiment, Settings.from_environment({}))
 
@@ -280,7 +280,7 @@ def test_the_driver_submits_one_array_and_shows_what_its_tasks_do(tmp_path, monk
         "gpus_per_node": 1,
         "additional_parameters": {"requeue": True, "account": "me"},
     }
-    assert "array job 1 of 3 tasks runs on if this command ends" in caplog.text
+    assert "array job 1 of 3 tasks keeps running if this command ends" in caplog.text
     assert cluster.asked[-1] == ("scancel", "1")
 
 
@@ -346,14 +346,16 @@ def test_an_interrupted_driver_says_what_becomes_of_the_job(store, monkeypatch, 
     cluster = FakeSlurm(monkeypatch, interrupted)
     with pytest.raises(KeyboardInterrupt):
         drive(store)
-    assert caplog.messages[-1] == "array job 1 goes on; to end it: scancel 1"
+    assert caplog.messages[-1] == "array job 1 continues; to cancel it: scancel 1"
     assert ("scancel", "1") not in cluster.asked
 
 
 def test_without_slurm_or_submitit_it_is_one_sentence(monkeypatch):
     settings = Settings.from_environment({})
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(ConfigError, match="there is no command 'squeue'; run where Slurm is"):
+    with pytest.raises(
+        ConfigError, match="command 'squeue' not found; run where Slurm is installed"
+    ):
         connect(Slurm(), settings)
     monkeypatch.setitem(sys.modules, "submitit", None)
     with pytest.raises(ConfigError, match="install bench with its extra 'slurm'"):

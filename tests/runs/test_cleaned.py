@@ -292,7 +292,7 @@ def test_what_cannot_be_written_is_one_sentence(tmp_path, home, settings, datase
     cases = {
         ("shop/sasrec/none",): "decides about no interaction",
         ("shop/sasrec/dcrec",): "keeps every interaction; give --threshold",
-        ("shop/sasrec/hsd", "--threshold", "1.5"): "threshold 1.5 is no quantile",
+        ("shop/sasrec/hsd", "--threshold", "1.5"): "threshold 1.5 is not a quantile",
         ("shop/sasrec/hsd", "--format", "cvs"): "--format 'cvs' is unknown; did you mean 'csv'",
         ("shop/sasrec/hdr",): "has no experiment 'shop/sasrec/hdr'",
     }

@@ -162,7 +162,7 @@ def test_experiments_at_once_fit_cores_and_memory(monkeypatch):
 def test_data_that_changed_since_the_plan_fail_the_experiment(tmp_path):
     experiment = planned().experiment.model_copy(update={"fingerprint": "0" * 64})
     [outcome] = run(tmp_path, plan=[type(planned())(experiment, "toy")])
-    assert outcome.cause == "data set 'toy' changed while the run went on; run the command again"
+    assert outcome.cause == "data set 'toy' changed during the run; run the command again"
 
 
 @SLOW_POOL

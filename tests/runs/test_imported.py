@@ -486,7 +486,7 @@ WRONG_SCORES = {
     ),
     "ids as fractions": (
         lambda d, s: {"users": np.arange(len(s)) + 0.5},
-        "'users' is no list of text or whole numbers",
+        "'users' is not a list of text or whole numbers",
     ),
     "words for scores": (lambda d, s: {"scores": s.astype(str)}, "numbers are expected"),
 }
@@ -508,8 +508,8 @@ def test_a_damaged_file_of_each_kind_is_one_sentence(home, settings, dataset, sc
     (home / "pickle.npz").write_bytes(b"\x80\x04\x95pickle")
     (home / "empty.csv").write_text("")
     cuts = {
-        "cut.npz": "is no npz file with the arrays users, items and scores",
-        "pickle.npz": "is no npz file with the arrays users, items and scores",
+        "cut.npz": "is not an npz file with the arrays users, items and scores",
+        "pickle.npz": "is not an npz file with the arrays users, items and scores",
         "cut.parquet": "is an incomplete Parquet file",
         "cut.csv": "values where 3 are expected",
         "empty.csv": "is empty",
@@ -547,7 +547,7 @@ def test_a_wrong_head_of_an_array_is_one_sentence(home, dataset, head):
         file.writestr("items.npy", written(dataset.item_ids))
         file.writestr("scores.npy", array)
     told = refusal(home, "head.npz")
-    assert "is no npz file with the arrays users, items and scores (" in told
+    assert "is not an npz file with the arrays users, items and scores (" in told
 
 
 def test_what_is_no_npz_file_is_one_sentence(home, scores):
@@ -557,7 +557,7 @@ def test_what_is_no_npz_file_is_one_sentence(home, scores):
             file.writestr(name, "x")
     for name, reason in {"array.npz": "not a zip file", "names.npz": "named 'users.npy'"}.items():
         told = refusal(home, name)
-        assert "is no npz file with the arrays users, items and scores (" in told
+        assert "is not an npz file with the arrays users, items and scores (" in told
         assert reason in told
 
 

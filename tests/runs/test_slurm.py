@@ -167,7 +167,7 @@ def test_an_interrupted_driver_says_what_becomes_of_the_job(folder, cluster):
     assert driver.returncode == 130
     [job] = queue(cluster)
     assert log.splitlines()[-2:] == [
-        f"array job {job} goes on; to end it: scancel {job}",
+        f"array job {job} continues; to cancel it: scancel {job}",
         "interrupted; run the same command again to continue",
     ]
     subprocess.run(["scancel", job], env={**os.environ, **cluster}, check=True)
@@ -177,6 +177,6 @@ def test_a_job_that_slurm_refuses_is_one_sentence(folder, cluster):
     driver = start(folder, "refused", cluster, "partition=absent")
     _, log = driver.communicate(timeout=120)
     assert driver.returncode == 2
-    assert "error: Slurm does not accept the job" in log.splitlines()[-1]
+    assert "error: Slurm rejects the job" in log.splitlines()[-1]
     assert "Invalid partition name" in log.splitlines()[-1]
     assert "Traceback" not in log

@@ -456,7 +456,7 @@ def test_a_process_killed_while_it_makes_the_database_leaves_none(settings):
 @pytest.mark.parametrize("kind", ["dripping", "dripping headers"])
 def test_a_server_that_drips_bytes_ends_a_sync(full, at, serve, monkeypatch, kind):
     monkeypatch.setattr(module, "STALL_SECONDS", 1.0)
-    with pytest.raises(StoreError, match=r"MLflow at http://127.* took nothing for 1 s"):
+    with pytest.raises(StoreError, match=r"MLflow at http://127.* accepted nothing for 1 s"):
         sync_bounded(at(serve(kind)), print)
 
 

@@ -71,11 +71,11 @@ def test_dimensions_are_read(declare):
         ("blocks: {low: 1.5, high: 4, int: true}", "whole numbers where int is true"),
         ("dropout: {low: 0, hihg: 0.6}", "unknown key 'hihg'; did you mean 'high'?"),
         ("dropout: {choices: [0.5]}", "key 'choices'"),
-        ("dropuot: {low: 0, high: 0.6}", "dropuot is no setting; did you mean 'dropout'?"),
+        ("dropuot: {low: 0, high: 0.6}", "dropuot is not a setting; did you mean 'dropout'?"),
         ("dropout: {low: 0, high: 0.4}", "dropout leaves out the default 0.5; include it"),
         ("training.patience: {choices: [5, 10]}", "patience is the same for every method"),
         ("training.learn_rate: {low: 0, high: 1}", "did you mean 'training.learning_rate'?"),
-        ("method.theta: {low: 0, high: 1}", "method.theta is no setting"),
+        ("method.theta: {low: 0, high: 1}", "method.theta is not a setting"),
     ],
 )
 def test_a_wrong_file_is_one_sentence(declare, text, message):
