@@ -9,11 +9,12 @@ from bench.data.dataset import Dataset
 from bench.data.load import load_dataset
 from bench.errors import ConfigError
 from bench.plan.data_card import is_path
+from bench.plan.formats import CleanedFormat, CleanedPart
 from bench.plan.protocol import Candidates, Protocol
 from bench.plugins import resolve_settings
 from bench.reports.tables.configuration import find_configuration
 from bench.reports.titles import RegisteredTitles
-from bench.runs.cleaned import Cleaned, CleanedFormat, CleanedPart, write_cleaned
+from bench.runs.cleaned import Cleaned, write_cleaned
 from bench.runs.imported import import_ranks as store_ranks
 from bench.runs.imported import write_ranks
 from bench.runs.store import Store

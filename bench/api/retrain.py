@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -15,7 +14,7 @@ from bench.plan.experiment import Experiment
 from bench.plan.overrides import resolve_spec
 from bench.plan.progress import counted
 from bench.plan.spec import Spec
-from bench.reports.page.provenance import command_of
+from bench.reports.page.provenance import changed_settings
 from bench.runs.store import Store
 from bench.runs.stored import StoredExperiment, readable
 from bench.settings import Settings
@@ -84,8 +83,6 @@ def _settings(experiment: Experiment) -> Experiment:
 
 
 def _spec(experiment: Experiment) -> Spec:
-    words = shlex.split(command_of(experiment, experiment.dataset))
-    sets = words[words.index("--set") + 1 :] if "--set" in words else []
     names: dict[str, str | None] = {
         "backbones": experiment.backbone,
         "methods": experiment.method,
@@ -94,7 +91,7 @@ def _spec(experiment: Experiment) -> Spec:
     changes: dict[str, Any] = {key: [name] for key, name in names.items() if name is not None}
     changes |= {"datasets": [experiment.dataset], "seeds": [experiment.seed]}
     try:
-        return resolve_spec(None, changes, sets)
+        return resolve_spec(None, changes, dict(changed_settings(experiment)))
     except ConfigError as error:
         raise ConfigError(
             f"{experiment.label} cannot be planned here: {error}; name its plug-in with --plugin"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from bench.cli.exchange import WHICH
 from bench.cli.options import folder_settings, one_of, with_options
+from bench.plan.formats import CleanedFormat, CleanedPart
 from bench.plan.progress import counted
 from bench.settings import Settings
 
@@ -19,8 +20,6 @@ EXAMPLES = """
   bench denoise "SASRec, R-CE" --out cleaned --threshold 0.8
   bench denoise 3f2a9c --out ml --format recbole
 """
-_Format = Literal["csv", "parquet", "recbole", "sequences"]
-_Part = Literal["train", "all"]
 
 
 @with_options(settings=folder_settings)
@@ -31,11 +30,11 @@ def denoise(
         Path, typer.Option("--out", help="Folder to write; must not exist.", show_default=False)
     ],
     format_: Annotated[
-        _Format, one_of("--format", _Format, "csv, parquet, recbole or sequences.")
+        CleanedFormat, one_of("--format", CleanedFormat, "csv, parquet, recbole or sequences.")
     ] = "csv",
     part: Annotated[
-        _Part,
-        one_of("--part", _Part, "train: training histories; all: also validation and test items."),
+        CleanedPart,
+        one_of("--part", CleanedPart, "train: training histories; all: also held-out items."),
     ] = "train",
     threshold: Annotated[
         float | None,

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from pydantic import Field, field_validator, model_validator
 
@@ -18,6 +18,9 @@ from bench.registry import Registry, load_object
 
 EPOCH: dict[str, int | None] = {"epoch": None, "s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 """Formats of times that are numbers since 1970, with how many make a second."""
+CleanedFormat = Literal["csv", "parquet", "recbole", "sequences"]
+CleanedPart = Literal["train", "all"]
+"""What ``bench denoise`` writes."""
 
 
 class SequencesOptions(Config):

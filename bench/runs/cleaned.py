@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,13 +22,12 @@ from bench.data.split import Split
 from bench.errors import BenchError, ConfigError, DataError, StoreError
 from bench.files import atomic_path, write_json
 from bench.plan.data_card import Card, card_names, load_card
+from bench.plan.formats import CleanedFormat, CleanedPart
 from bench.plan.protocol import LEAVE_ONE_OUT
 from bench.plan.result import Decisions
 from bench.runs.stored import StoredExperiment
 from bench.version import __version__
 
-CleanedFormat = Literal["csv", "parquet", "recbole", "sequences"]
-CleanedPart = Literal["train", "all"]
 LEAST: dict[CleanedPart, int] = {"train": 3, "all": 1}
 """Training interactions that each user keeps, so that leave-one-out can split what is written."""
 CARD, DROPPED, PROVENANCE = "card.yaml", "dropped.csv", "provenance.json"

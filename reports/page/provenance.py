@@ -92,12 +92,12 @@ def command_of(experiment: Experiment, source: str, seeds: Sequence[int] = ()) -
         value = getattr(where, key)
         if value not in (None, getattr(usual, key)):
             words += [f"--{key}", str(value)]
-    sets = [f"{key}={_plain(value)}" for key, value in _changes(experiment)]
+    sets = [f"{key}={_plain(value)}" for key, value in changed_settings(experiment)]
     return shlex.join(["bench", "run", *words, *(["--set", *sets] if sets else [])])
 
 
-def _changes(experiment: Experiment) -> Iterator[tuple[str, Any]]:
-    """Yield the settings that differ from the defaults."""
+def changed_settings(experiment: Experiment) -> Iterator[tuple[str, Any]]:
+    """Yield the settings that differ from the defaults, by their keys in ``--set``."""
     training = experiment.training
     yield from _differing("training", training.model_dump(mode="json"), type(training)())
     # The default maximum length depends on the data set: always include it.

@@ -298,7 +298,7 @@ def test_the_specification_of_the_page_is_valid(shop):
 
 
 def test_defaults_that_the_pages_state_are_the_real_ones():
-    for page, words in (("quickstart", "200 epochs at most"), ("protocol", "patience of 10")):
+    for page, words in (("quickstart", "at most 200 epochs"), ("protocol", "patience of 10")):
         text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
         assert words in " ".join(text.split())
     assert (TrainingConfig().epochs, TrainingConfig().patience) == (200, 10)
