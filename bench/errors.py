@@ -7,8 +7,10 @@ remedy. The command line prints that sentence without a traceback and exits with
 from __future__ import annotations
 
 import difflib
+import operator
 import re
 from collections.abc import Iterable
+from typing import Any
 
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -36,6 +38,24 @@ class StoreError(BenchError):
 
 class WriteError(StoreError):
     """The file system refuses to write: no space, no permission, too many open files."""
+
+
+def whole_number(name: str, value: Any, least: int = 1) -> int:
+    """Return an argument, such as a number of NumPy's, as int; refuse what is none or too low.
+
+    Examples
+    --------
+    >>> whole_number("k", 2.5)
+    Traceback (most recent call last):
+    bench.errors.ConfigError: k = 2.5; give a whole number from 1
+    """
+    try:
+        number = int(operator.index(value))
+    except TypeError:
+        number = least - 1
+    if number < least:
+        raise ConfigError(f"{name} = {value!r}; give a whole number from {least}")
+    return number
 
 
 def shortened(text: str, length: int = 300) -> str:

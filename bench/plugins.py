@@ -45,6 +45,8 @@ def resolve_settings(settings: Settings | None = None) -> Settings:
     """Return settings, by default those of the environment, and put their plug-ins to use."""
     if settings is None:
         return Settings.from_environment()
+    if not isinstance(settings, Settings):
+        raise ConfigError(f"settings = {settings!r}; give bench.Settings or None")
     use_plugins(settings.plugins)
     return settings
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import platformdirs
 
-from bench.errors import ConfigError
+from bench.errors import ConfigError, whole_number
 from bench.numerics import Numerics
 
 APPLICATION = "seqrec-denoise-bench"
@@ -72,6 +72,10 @@ class Settings:
     tracking_uri: str = ""
     tracking_experiment: str = APPLICATION
     plugins: tuple[Path, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a number of threads that is none."""
+        whole_number("threads", self.threads)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None, **changes: Any) -> Self:

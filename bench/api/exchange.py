@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
-from bench.api.results import Results, load
+from bench.api.results import Results, check_name, check_results, load
 from bench.data.dataset import Dataset
 from bench.data.load import load_dataset
-from bench.errors import ConfigError
+from bench.errors import ConfigError, whole_number
 from bench.plan.data_card import is_path
 from bench.plan.formats import CleanedFormat, CleanedPart
 from bench.plan.protocol import Candidates, Protocol
@@ -73,6 +74,9 @@ def import_ranks(
         The store holds other ranks with the same name and seed.
     """
     settings = resolve_settings(settings)
+    whole_number("seed", seed, 0)
+    if candidates is not None:
+        check_name("set of candidates", candidates, get_args(Candidates))
     data = load_dataset(dataset, settings)
     protocol = Protocol(max_length=data.max_length)
     if like is not None:
@@ -120,6 +124,7 @@ def _one(experiment: Results | str, settings: Settings | None) -> tuple[StoredEx
         results = Results(resolve_settings(settings))
         stored = _chosen(experiment, results.settings)
     else:
+        check_results(experiment)
         results, stored = experiment, experiment._single()  # noqa: SLF001 - of this package
     return stored, results._dataset(stored)  # noqa: SLF001
 
@@ -173,6 +178,8 @@ def denoise(
     DataError
         The data of the experiment are not on this machine, or the format cannot hold their ids.
     """
+    check_name("format", format, get_args(CleanedFormat))
+    check_name("part", part, get_args(CleanedPart))
     stored, dataset = _one(experiment, settings)
     return write_cleaned(
         stored,

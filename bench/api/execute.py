@@ -13,6 +13,7 @@ from typing import Any
 from bench.data.load import load_dataset
 from bench.data.split import notes
 from bench.display import display_for
+from bench.errors import ConfigError
 from bench.plan.cluster import Cluster, Slurm
 from bench.plan.experiment import Computation
 from bench.plan.grid import load_datasets, make_plan
@@ -58,6 +59,8 @@ def preview_spec(
 
 def _on_remote_gpus(settings: Settings, on: Cluster | Slurm | None) -> Computation | None:
     """Return how nodes with GPUs compute, which this machine may lack; None computes as here."""
+    if not isinstance(on, Cluster | Slurm | None):
+        raise ConfigError(f"on = {on!r}; give a bench.Cluster, a bench.Slurm or None")
     if on is None or on.gpus == 0 or settings.device not in {"auto", "cuda"}:
         return None
     return Computation(device="cuda", threads=None)

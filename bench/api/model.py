@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.data.dataset import Dataset
 from bench.data.split import Split
-from bench.errors import ConfigError, DataError, StoreError
+from bench.errors import DataError, StoreError, whole_number
 from bench.plan.experiment import Experiment
 from bench.runs.stored import StoredExperiment
 from bench.settings import Settings
@@ -91,8 +91,7 @@ class TrainedModel:
         pandas.DataFrame
             ``user``, ``rank`` (from 1), ``item``, ``title`` and ``score``.
         """
-        if k < 1:
-            raise ConfigError(f"k = {k} is no length of a list; give a whole number from 1")
+        k = whole_number("k", k)
         import torch
 
         from bench.evaluate.full_ranking import FullRanking
@@ -189,7 +188,7 @@ class TrainedModel:
         return frame
 
     def _rows(self, users: str | Iterable[str]) -> list[int]:
-        users = [users] if isinstance(users, str) else users
+        users = [users] if isinstance(users, str) or not isinstance(users, Iterable) else users
         tested = self.split.latest().users("test").tolist()
         known = {str(self.dataset.user_ids[row]): row for row in tested}
         try:

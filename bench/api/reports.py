@@ -8,7 +8,7 @@ from typing import Unpack
 
 import pandas as pd
 
-from bench.api.results import Results, check_name, load, request_of
+from bench.api.results import Results, check_name, check_results, load, request_of
 from bench.errors import ConfigError
 from bench.files import write_output
 from bench.plan.protocol import Part
@@ -128,4 +128,5 @@ def report(
 def _words(side: Results | str) -> str:
     if isinstance(side, str):
         return side
+    check_results(side)
     return ",".join(side._known_keys())  # noqa: SLF001 - of this package

@@ -16,7 +16,7 @@ import pandas as pd
 from bench.api.model import TrainedModel
 from bench.data.dataset import Dataset
 from bench.data.split import Split
-from bench.errors import ConfigError, StoreError
+from bench.errors import ConfigError, StoreError, shortened
 from bench.evaluate.metrics import rank_of
 from bench.packs.reference import REFERENCE, join, published_store
 from bench.plan.progress import counted
@@ -117,7 +117,7 @@ class Results:
         Raises
         ------
         ConfigError
-            There is no such run or specification, or no experiment has a value or a condition.
+            There is no such run or specification, or no experiment has a value, key or condition.
         """
         chosen = comparison_keys(
             Store(self.settings.store),
@@ -128,7 +128,7 @@ class Results:
         )
         values = (dataset, backbone, method, encoder, seed)
         wanted = {
-            name: {value} if isinstance(value, str | int) else set(value)
+            name: {value} if isinstance(value, str) or not isinstance(value, Iterable) else {*value}
             for name, value in zip(_IDENTITY, values, strict=True)
             if value is not None
         }
@@ -137,6 +137,10 @@ class Results:
             for value in allowed - known if known else ():
                 names = ", ".join(sorted(map(str, known)))
                 raise ConfigError(f"no experiment has {name}={value!r}; found: {names}")
+        held = [stored.key for stored in self._stored]
+        if key and held and not any(one.startswith(key) for one in held):
+            names = ", ".join(one[:12] for one in held)
+            raise ConfigError(f"no experiment has the key '{key}'; found: {shortened(names)}")
         keys = [
             stored.key
             for stored in self._stored
@@ -443,6 +447,12 @@ def request_of(reading: Mapping[str, Any], **others: Any) -> Request:
     """Return what to show, from the keywords of :class:`bench.reports.request.Reading`."""
     metrics = reading.get("metrics") or None
     return Request.parse({**reading, "metrics": metrics, **others}, "report")
+
+
+def check_results(side: object) -> None:
+    """Refuse what is neither results nor the name of an experiment."""
+    if not isinstance(side, Results):
+        raise ConfigError(f"{side!r} is no results; give those of bench.load or bench.run")
 
 
 def check_name(kind: str, name: str, known: Sequence[str]) -> None:

@@ -14,6 +14,7 @@ import pandas as pd
 from bench.api.execute import execute_spec, preview_spec
 from bench.api.results import Results, check_name
 from bench.display import Lines, SafeStream
+from bench.errors import ConfigError, whole_number
 from bench.numerics import use_numerics
 from bench.plan.cluster import Cluster, Slurm
 from bench.plan.overrides import resolve_spec
@@ -117,6 +118,8 @@ def run(
     """
     settings = resolve_settings(settings)
     use_numerics(settings.numerics)
+    if jobs is not None:
+        whole_number("jobs", jobs)
     chosen = changed_spec(
         spec,
         datasets=datasets,
@@ -225,6 +228,10 @@ def tune(
     use_numerics(settings.numerics)
     count = DEFAULT_TRIALS if trials is None and seconds is None else trials
     most = Budget(count, seconds)
+    if workers is not None:
+        whole_number("workers", workers)
+    if not isinstance(on, Cluster | None):
+        raise ConfigError(f"on = {on!r}; give a bench.Cluster or None")
     plans = plan_tuning(changed_spec(spec, **changes), settings, pruner)
     execution = ExecutionSettings(settings)
     with ExitStack() as stack:
@@ -258,13 +265,19 @@ def changed_spec(spec: Spec | str | Path | None, **changes: Unpack[Changes]) -> 
     """
     values: dict[str, Any] = {**changes}
     overrides = values.pop("overrides", None) or {}
+    if not isinstance(overrides, Mapping):
+        raise ConfigError(f"overrides = {overrides!r}; give a mapping, such as {{'epochs': 3}}")
     given = {
         name: value
         if value is None or name == "budget"
         else [
             str(one) if isinstance(one, Path) else one
-            for one in ([value] if isinstance(value, str | int | Path) else value)
+            for one in (value if _is_several(value) else [value])
         ]
         for name, value in values.items()
     }
     return resolve_spec(spec, given, overrides)
+
+
+def _is_several(value: object) -> bool:
+    return isinstance(value, Iterable) and not isinstance(value, str)

@@ -91,7 +91,7 @@ def apply_overrides(spec: Spec, overrides: Mapping[str, Any] | Iterable[str]) ->
     """
     given: Iterable[tuple[str, Any, str]]
     if isinstance(overrides, Mapping):
-        given = ((key, value, f"setting {key}={value}") for key, value in overrides.items())
+        given = ((str(key), value, f"setting {key}={value}") for key, value in overrides.items())
     else:
         given = ((*parse_setting(text, "--set"), f"--set {text}") for text in overrides)
     for key, value, where in given:

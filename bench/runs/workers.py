@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import ModuleType
@@ -247,7 +248,7 @@ class Process:
             self.connection, remote = _CONTEXT.Pipe()
             given = (remote, execution, plugins_in_use(), gpu)
             self._process = _CONTEXT.Process(target=_serve, args=given)
-            with _without_main():
+            with _without_main(), _without_ctrl_c():
                 self._process.start()
         except OSError as error:
             raise BenchError(
@@ -307,10 +308,20 @@ def _without_main() -> Iterator[None]:
         sys.modules["__main__"] = main
 
 
+@contextmanager
+def _without_ctrl_c() -> Iterator[None]:
+    """Hold Ctrl-C back from this process, and for good from those that it starts."""
+    resource_tracker.ensure_running()  # whose start would let Ctrl-C through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _serve(
     connection: Connection, execution: ExecutionSettings, plugins: tuple[Path, ...], gpu: int | None
 ) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers Ctrl-C for all
     _end_with_parent()
     use_plugins(plugins)
     if gpu is not None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from numbers import Real
 from typing import Any, get_args
 
 from optuna.exceptions import UpdateFinishedTrialError
@@ -16,7 +17,7 @@ from optuna.trial import TrialState
 
 from bench.data.load import load_dataset
 from bench.data.split import notes
-from bench.errors import BenchError, ConfigError, StoreError, suggestion
+from bench.errors import BenchError, ConfigError, StoreError, suggestion, whole_number
 from bench.evaluate.metrics import parse_metric, rank_of
 from bench.plan.grid import PlannedExperiment, load_datasets
 from bench.plan.progress import Progress, duration
@@ -80,10 +81,11 @@ class Budget:
 
     def __post_init__(self) -> None:
         """Refuse a budget that nothing fits into, or that never ends."""
-        if self.trials is not None and self.trials < 1:
-            raise ConfigError(f"trials = {self.trials}; give a whole number from 1")
-        if self.seconds is not None and not 0 <= self.seconds < math.inf:
-            raise ConfigError(f"seconds = {self.seconds}; give a number from 0")
+        if self.trials is not None:
+            whole_number("trials", self.trials)
+        is_number = isinstance(self.seconds, Real)
+        if self.seconds is not None and not (is_number and 0 <= self.seconds < math.inf):
+            raise ConfigError(f"seconds = {self.seconds!r}; give a number from 0")
 
     def is_spent(self, trials: Sequence[Trial]) -> bool:
         """Return whether no further trial is needed, however the running ones end."""
@@ -131,7 +133,7 @@ def spend(
     an SQLite file in the store. ``report`` receives a line when a trial begins and when it ends.
     """
     root = execution.store.absolute()
-    url = storage or default_url(root)
+    url = str(storage or default_url(root))  # a path gets the sentence about addresses
     if execution.settings.offline and not is_local(url):
         raise ConfigError(
             f"tuning storage {masked(url)} may be on another machine, which BENCH_OFFLINE forbids; "

@@ -340,14 +340,47 @@ def test_paths_may_be_texts_and_begin_with_the_home_folder(tmp_path, monkeypatch
     assert hash(chosen)
 
 
-@pytest.mark.parametrize("k", [0, -1])
-def test_a_list_has_at_least_one_item(results, k):
+def test_a_list_has_at_least_one_item_and_a_whole_number(results):
     model = results.filter(method="none", seed=1).model()
-    with pytest.raises(ConfigError, match=f"k = {k} is no length"):
-        model.recommend(k=k)
+    for k in (0, -1, 2.5, "3", None):
+        with pytest.raises(ConfigError, match=f"k = {k!r}; give a whole number from 1"):
+            model.recommend(k=k)
+    assert model.recommend(k=np.int64(2))["rank"].max() == 2
+    with pytest.raises(DataError, match="has no user '5' with a test target"):
+        model.recommend(5)  # ids are texts, and a number is one id
 
 
-@pytest.mark.parametrize("wanted", [{"seed": "1"}, {"method": "nonne"}, {"method": ["none", "x"]}])
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda own: bench.run("planted", jobs=0, settings=own), "jobs = 0; give a whole"),
+        (lambda own: bench.run("planted", jobs=1.5, settings=own), "jobs = 1.5; give a whole"),
+        (lambda own: bench.run("planted", on="ray", settings=own), "on = 'ray'; give a bench.Clu"),
+        (lambda _: bench.run("planted", settings="runs"), "settings = 'runs'; give bench.Settings"),
+        (lambda own: bench.preview("planted", seeds=1.5, settings=own), "key 'seeds.0' = 1.5"),
+        (lambda own: bench.preview("planted", overrides="a=1", settings=own), "overrides = 'a=1'"),
+        (lambda own: bench.preview("planted", overrides={3: 1}, settings=own), "setting '3'"),
+        (lambda own: bench.tune("planted", trials=1.5, settings=own), "trials = 1.5; give a"),
+        (lambda own: bench.tune("planted", seconds="3", settings=own), "seconds = '3'; give a"),
+        (lambda own: bench.tune("planted", workers=0, settings=own), "workers = 0; give a"),
+        (lambda own: bench.tune("planted", on=bench.Slurm(), settings=own), "give a bench.Cluster"),
+        (lambda own: bench.denoise("x", "d", part="nope", settings=own), "no part is named"),
+        (lambda own: bench.denoise("x", "d", format="nope", settings=own), "no format is named"),
+        (lambda own: bench.denoise(3, "d", settings=own), "3 is no results"),
+        (lambda own: bench.compare(3, "a", settings=own), "3 is no results"),
+        (lambda own: bench.import_ranks("f", "planted", name="x", seed=-1, settings=own), "seed ="),
+        (lambda _: bench.Settings.from_environment(threads=0), "threads = 0; give a whole number"),
+    ],
+)
+def test_wrong_arguments_are_named(tmp_path, call, message):
+    with pytest.raises(ConfigError, match=message):
+        call(bench.Settings.from_environment(store=tmp_path, track=False))
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [{"seed": "1"}, {"seed": 1.5}, {"method": "nonne"}, {"method": ["none", "x"]}, {"key": "zz"}],
+)
 def test_a_filter_refuses_values_that_no_experiment_has(results, wanted):
     with pytest.raises(ConfigError, match=r"no experiment has .*; found: "):
         results.filter(**wanted)

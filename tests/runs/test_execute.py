@@ -1,6 +1,8 @@
 """Executors with injected experiments: failures, reuse, threads, death, order."""
 
 import errno
+import os
+import signal
 import sys
 import time
 from types import SimpleNamespace
@@ -326,3 +328,15 @@ def test_a_cluster_without_ray_is_one_sentence(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ConfigError, match="install bench with its extra 'ray'"):
         connect(Cluster(), Settings.from_environment({}))
+
+
+@pytest.mark.slow
+@pytest.mark.process
+def test_a_worker_that_only_begins_leaves_ctrl_c_to_its_parent(tmp_path):
+    """It would print a traceback of whatever it was importing."""
+    worker = pool.Process(ExecutionSettings(Settings.from_environment(store=tmp_path)))
+    os.kill(worker._process.pid, signal.SIGINT)
+    worker.connection.close()  # nothing more to do
+    worker._process.join()
+    assert worker._process.exitcode == 0
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, set())
