@@ -54,6 +54,8 @@ def file_of(url: str) -> Path | None:
             f"--storage '{url}' names no file, and no other process can read a database in memory; "
             "write sqlite:///FILE"
         )
+    if database.startswith("~"):
+        raise ConfigError(f"--storage '{url}': in a URL '~' is no home folder; write the path out")
     return Path(database).absolute()
 
 

@@ -202,3 +202,10 @@ def test_offline_a_storage_on_another_machine_is_refused(tmp_path, monkeypatch):
 def test_a_database_in_memory_is_refused(url):
     with pytest.raises(ConfigError, match=r"names no file.*write sqlite:///FILE"):
         open_storage(url)
+
+
+def test_a_home_folder_in_a_url_makes_no_folder_of_that_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"'sqlite:///~/t.db': .*write the path out"):
+        open_storage("sqlite:///~/t.db")
+    assert not list(tmp_path.iterdir())
