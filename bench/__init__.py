@@ -6,10 +6,10 @@ Train what is not finished yet, then read the results as data frames::
 
     import bench
 
-    results = bench.run("planted", methods=["none", "hsd"], overrides={"epochs": 3})
+    results = bench.run("planted", methods=["none:prefixes", "hsd"], overrides={"epochs": 3})
     results.table()
     results.ranks()
-    bench.compare(results.filter(method="hsd"), results.filter(method="none"))
+    bench.compare(results.filter(method="hsd"), results.filter(method="none:prefixes"))
 """
 
 from __future__ import annotations
