@@ -10,7 +10,7 @@ from bench.plan.variants import MARK
 from bench.reports.tables.contrasts import ABOVE, BELOW, arrow, block_values
 from bench.reports.tables.grid import MISSING, Grid, TableCell, block_of, format_interval
 from bench.reports.tables.overall import marked
-from bench.reports.tables.rows import Row, Table
+from bench.reports.tables.rows import Row, Table, place_of
 from bench.statistics.family import ALPHA, holm
 from bench.statistics.nested import Estimate, ModelPair, mean_relative, seed_spread
 
@@ -25,17 +25,22 @@ _MEAN_NOTE = (
 def verdict_grid(tables: Sequence[Table]) -> Grid:
     """Lay out the main metric of every method by data set and backbone, with verdicts as arrows.
 
-    Blocks and tables that compare nothing have no column. The last column has the mean relative
+    Blocks and tables that compare nothing have no column. The first column has the mean relative
     difference of each method with several comparisons, unless a data set is there twice, under two
     protocols or with and without noise.
     """
-    cells: dict[str, dict[str, TableCell]] = {}
+    lines: dict[tuple[bool, tuple[int, str], str, str, str], dict[str, TableCell]]
+    lines = defaultdict(dict)
+    columns: dict[str, None] = {}
     for table in tables:
         for number, block in enumerate(table.blocks):
             for row, cell in _verdicts(table, number, block.finished):
-                line = cells.setdefault(row.method_label, {})
-                line[f"{block.title}, {row.backbone_label}"] = cell
-    columns = list(dict.fromkeys(column for line in cells.values() for column in line))
+                backbone, method, encoder = row.identity
+                place = place_of(method, table.request.methods, table.titles)
+                order = (backbone is None, place, encoder or "", row.variant, row.method_label)
+                column = f"{block.title}, {row.backbone_label}"
+                lines[order][column] = cell
+                columns[column] = None
     means = _means(tables)
     main = " or ".join(dict.fromkeys(table.main_title for table in tables))
     return Grid(
@@ -46,15 +51,15 @@ def verdict_grid(tables: Sequence[Table]) -> Grid:
             "bold, second underlined."
         ),
         labels=["Method"],
-        figures=[*columns, *([_MEAN] if means else [])],
+        figures=[*([_MEAN] if means else []), *columns],
         blocks=[
             block_of(
                 [
                     label,
-                    *(line.get(column, TableCell(MISSING)) for column in columns),
                     *([means.get(label, TableCell(MISSING))] if means else []),
+                    *(line.get(column, TableCell(MISSING)) for column in columns),
                 ]
-                for label, line in cells.items()
+                for (*_, label), line in sorted(lines.items())
             )
         ],
         notes=[_MEAN_NOTE] if means else [],

@@ -288,11 +288,11 @@ def build_tables(
     tables = [_table(group, request, titles) for group in groups.values()]
     return sorted(
         tables,
-        key=lambda one: (_place(one.blocks[0].dataset, request.datasets, titles), one.anchor),
+        key=lambda one: (place_of(one.blocks[0].dataset, request.datasets, titles), one.anchor),
     )
 
 
-def _place(name: str, asked: Sequence[str], titles: Titles) -> tuple[int, str]:
+def place_of(name: str, asked: Sequence[str], titles: Titles) -> tuple[int, str]:
     """Return what sorts names as they were asked for, and the others by their titles."""
     place = asked.index(name) if name in asked else len(asked)
     return place, titles.get(name, name).lower()
@@ -325,8 +325,8 @@ def _table(results: Sequence[ScoredExperiment], request: Request, titles: Titles
 
     def order(identity: Identity) -> tuple[object, ...]:
         backbone, method, encoder = identity
-        first = _place(backbone or "", request.backbones, titles)
-        return backbone is None, first, _place(method, request.methods, titles), encoder or ""
+        first = place_of(backbone or "", request.backbones, titles)
+        return backbone is None, first, place_of(method, request.methods, titles), encoder or ""
 
     identities = sorted({_identity(result) for result in results}, key=order)
     blocks = []
@@ -339,7 +339,7 @@ def _table(results: Sequence[ScoredExperiment], request: Request, titles: Titles
             name = titles.get(dataset, dataset)
             blocks.append(DatasetBlock(dataset, fingerprint, budget_of(group[0]), rows, name))
             missing = set()
-    blocks.sort(key=lambda one: (_place(one.dataset, request.datasets, titles), one.fingerprint))
+    blocks.sort(key=lambda one: (place_of(one.dataset, request.datasets, titles), one.fingerprint))
     return Table(results[0].experiment.protocol, _titled(blocks), request, titles)
 
 
