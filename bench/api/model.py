@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,12 @@ from bench.settings import Settings
 
 if TYPE_CHECKING:
     from bench.model.method import Method
+
+
+def as_list(value: Any) -> list[Any]:
+    """Return the values of an argument that takes one or several; a text is one."""
+    several = isinstance(value, Iterable) and not isinstance(value, str)
+    return list(value) if several else [value]
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,7 +194,7 @@ class TrainedModel:
         return frame
 
     def _rows(self, users: str | Iterable[str]) -> list[int]:
-        users = [users] if isinstance(users, str) or not isinstance(users, Iterable) else users
+        users = as_list(users)
         tested = self.split.latest().users("test").tolist()
         known = {str(self.dataset.user_ids[row]): row for row in tested}
         try:

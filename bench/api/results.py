@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Unpack, get_args
 import numpy as np
 import pandas as pd
 
-from bench.api.model import TrainedModel
+from bench.api.model import TrainedModel, as_list
 from bench.data.dataset import Dataset
 from bench.data.split import Split
 from bench.errors import ConfigError, StoreError, shortened
@@ -128,7 +128,7 @@ class Results:
         )
         values = (dataset, backbone, method, encoder, seed)
         wanted = {
-            name: {value} if isinstance(value, str) or not isinstance(value, Iterable) else {*value}
+            name: {*as_list(value)}
             for name, value in zip(_IDENTITY, values, strict=True)
             if value is not None
         }
@@ -452,7 +452,7 @@ def request_of(reading: Mapping[str, Any], **others: Any) -> Request:
 def check_results(side: object) -> None:
     """Refuse what is neither results nor the name of an experiment."""
     if not isinstance(side, Results):
-        raise ConfigError(f"{side!r} is no results; give those of bench.load or bench.run")
+        raise ConfigError(f"{side!r} is not a Results; give one of bench.load or bench.run")
 
 
 def check_name(kind: str, name: str, known: Sequence[str]) -> None:

@@ -12,6 +12,7 @@ from typing import Any, TypedDict, Unpack
 import pandas as pd
 
 from bench.api.execute import execute_spec, preview_spec
+from bench.api.model import as_list
 from bench.api.results import Results, check_name
 from bench.display import Lines, SafeStream
 from bench.errors import ConfigError, whole_number
@@ -270,14 +271,7 @@ def changed_spec(spec: Spec | str | Path | None, **changes: Unpack[Changes]) -> 
     given = {
         name: value
         if value is None or name == "budget"
-        else [
-            str(one) if isinstance(one, Path) else one
-            for one in (value if _is_several(value) else [value])
-        ]
+        else [str(one) if isinstance(one, Path) else one for one in as_list(value)]
         for name, value in values.items()
     }
     return resolve_spec(spec, given, overrides)
-
-
-def _is_several(value: object) -> bool:
-    return isinstance(value, Iterable) and not isinstance(value, str)

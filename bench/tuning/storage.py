@@ -55,7 +55,7 @@ def file_of(url: str) -> Path | None:
             "write sqlite:///FILE"
         )
     if database.startswith("~"):
-        raise ConfigError(f"--storage '{url}': in a URL '~' is no home folder; write the path out")
+        raise ConfigError(f"--storage '{url}': a URL does not expand '~'; write the path out")
     return Path(database).absolute()
 
 
